@@ -1,0 +1,1 @@
+"""What touches the robot: seams, guard, drivers, recording. No ROS, no torch."""
