@@ -115,13 +115,15 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         if proposed.shape != self.action_space.shape:
             raise ValueError(f"action has shape {proposed.shape}; {self.task.spec.name} takes {self.action_space.shape}")
         proposed = np.clip(proposed, -1.0, 1.0)
-        wanted = pose_add(self._target, self._base_delta(proposed))
+        axes = self._latest.arm.T_base_ee.quat_xyzw if self.options.frame == "end_effector" else IDENTITY
+        delta: Vector6 = tuple((proposed[:6] * self.action_scale[:6]).tolist())  # type: ignore[assignment]
+        wanted = pose_add(self._target, _rotate6(axes, delta))
         self.robot.command(ArmCommand(wanted, self._gripper_command(proposed)))
         clock = self.robot.clock
         self._deadline = max(self._deadline + self.period_s, clock.now())
         clock.sleep_until(self._deadline)
         self._latest = observation = self.robot.observe()
-        self._settle(observation, wanted, proposed)
+        self._settle(observation, wanted, proposed, axes)
         self._steps += 1
         held = observation.executed.mode >= GuardMode.HOLD
         success = self.task.success(observation)
@@ -149,26 +151,19 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     # -- actions -----------------------------------------------------------------------------------------------------
 
-    def _base_delta(self, action: np.ndarray) -> Vector6:
-        """The target's move in base axes, metres and radians, of a normalised action."""
-        delta = tuple((action[:6] * self.action_scale[:6]).tolist())
-        return _rotate6(self._latest.arm.T_base_ee.quat_xyzw, delta) if self.options.frame == "end_effector" else delta
-
     def _gripper_command(self, action: np.ndarray) -> Gripper:
         if not self.task.spec.gripper or abs(action[6]) <= GRIPPER_THRESHOLD:
             return Gripper.HOLD
         return Gripper.OPEN if action[6] > 0 else Gripper.CLOSE
 
-    def _settle(self, observation: RobotObservation, wanted: Pose, proposed: np.ndarray) -> None:
+    def _settle(self, observation: RobotObservation, wanted: Pose, proposed: np.ndarray, axes: Quaternion) -> None:
         """Work out what was executed: the move of the accepted target, and the gripper target it left."""
         executed = observation.executed
         obeyed = executed.source == Source.POLICY and not executed.refusals and executed.target == wanted
         if obeyed:
             self._executed[:6] = proposed[:6]
         else:
-            delta = pose_delta(self._accepted, executed.target)
-            if self.options.frame == "end_effector":
-                delta = _rotate6(quat_inverse(self._latest.arm.T_base_ee.quat_xyzw), delta)
+            delta = _rotate6(quat_inverse(axes), pose_delta(self._accepted, executed.target))
             self._executed[:6] = np.clip(np.asarray(delta) / self.action_scale[:6], -1.0, 1.0)
         if self.task.spec.gripper:
             self._executed[6] = self._gripper = float(executed.gripper)

@@ -1,0 +1,259 @@
+"""Replay: a ring that stores each observation once, explicit links between steps, mixed and n-step sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.interfaces import Source
+from robot_rl.types import Episode, Observation, Step, StepId
+
+RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray], np.ndarray]
+"""``reward(buffer, slots, next_slots) -> float32 (n,)``: computed at sampling from the stored raw fields."""
+
+FLAGS = ("intervention_start", "terminated", "truncated", "success")
+
+
+@dataclass
+class Batch:
+    """``n`` transitions of up to n steps each, as numpy arrays."""
+
+    observation: dict[str, np.ndarray]
+    action: np.ndarray
+    """Executed actions, float32 (n, action_dim)."""
+    base_action: np.ndarray
+    reward: np.ndarray
+    """Σ γ^i r over the steps taken, float32 (n,)."""
+    discount: np.ndarray
+    """What multiplies the bootstrap value: γ^k, or 0 after termination."""
+    next_observation: dict[str, np.ndarray]
+    next_base_action: np.ndarray
+    human: np.ndarray
+    """bool (n,): a person drove the step."""
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    def split(self, parts: int) -> list[Batch]:
+        """``parts`` batches of equal size, in order."""
+        size = len(self) // parts
+
+        def cut(value: object, i: int) -> object:
+            if isinstance(value, dict):
+                return {name: array[i * size : (i + 1) * size] for name, array in value.items()}
+            return value[i * size : (i + 1) * size]  # type: ignore[index]
+
+        return [Batch(**{name: cut(value, i) for name, value in vars(self).items()}) for i in range(parts)]
+
+
+class ReplayBuffer:
+    """A ring of steps. Episodes of several actors may be written in turn; nothing is assumed of neighbouring slots.
+
+    A step's observation is stored once; its successor is found by ``next_slot``, checked against the writing number of
+    that slot, so that a link can never reach into another episode or over the ring's head. The observation after an
+    episode's last step takes a slot of its own that is never sampled. Steps are idempotent by id.
+    """
+
+    def __init__(self, capacity: int, observation: Mapping[str, tuple[tuple[int, ...], np.dtype]], action_dim: int):
+        """``observation`` gives shape and dtype per entry; memory is ``capacity`` times their size."""
+        self.capacity, self.action_dim = capacity, action_dim
+        self.observation = {name: np.zeros((capacity, *shape), dtype) for name, (shape, dtype) in observation.items()}
+        self.action = np.zeros((capacity, action_dim), np.float32)
+        self.proposed_action = np.zeros_like(self.action)
+        self.base_action = np.zeros_like(self.action)
+        self.reward = np.zeros(capacity, np.float32)
+        self.source = np.full(capacity, Source.HOLD, np.int8)
+        self.flags = {name: np.zeros(capacity, bool) for name in FLAGS}
+        self.serial = np.full(capacity, -1, np.int64)
+        """Writing number of each slot; -1 when empty."""
+        self.next_serial = np.full(capacity, -1, np.int64)
+        """Writing number of the successor; its slot is that modulo ``capacity``. -1 while unknown."""
+        self.written = 0
+        self.steps = 0
+        self._open: dict[tuple[str, int], tuple[int, int, int]] = {}
+        """Per (run, actor): episode, last step number and writing number of its open episode."""
+
+    def __len__(self) -> int:
+        return min(self.written, self.capacity)
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def add(self, step: Step) -> bool:
+        """Store a step; False when it was stored before (delivered twice)."""
+        key, here = step.id[:2], (step.id.episode, step.id.step)
+        previous = self._open.get(key)
+        if previous is not None and here <= previous[:2]:
+            return False
+        serial = self._write_observation(step.observation)
+        slot = serial % self.capacity
+        self.action[slot], self.proposed_action[slot] = step.executed_action, step.proposed_action
+        self.base_action[slot], self.reward[slot], self.source[slot] = step.base_action, step.reward, step.source
+        for name in FLAGS:
+            self.flags[name][slot] = getattr(step, name)
+        if previous is not None and here == (previous[0], previous[1] + 1):
+            self._link(previous[2], serial)
+        self._open[key] = (*here, serial)
+        self.steps += 1
+        return True
+
+    def finish(self, step: StepId, final_observation: Observation, base_action: np.ndarray | None = None) -> None:
+        """Store the observation after the episode's last step ``step``, with the base action there."""
+        last = self._open.get(step[:2])
+        if last is None or last[:2] != (step.episode, step.step) or self._next_known(last[2]):
+            return
+        serial = self._write_observation(final_observation)
+        self.base_action[serial % self.capacity] = 0.0 if base_action is None else base_action
+        self._link(last[2], serial)
+
+    def add_episode(self, episode: Episode) -> None:
+        for step in episode.steps:
+            self.add(step)
+        self.finish(episode.steps[-1].id, episode.final_observation)
+
+    def _write_observation(self, observation: Observation) -> int:
+        serial, slot = self.written, self.written % self.capacity
+        for name, array in self.observation.items():
+            array[slot] = observation[name]
+        self.action[slot] = self.proposed_action[slot] = self.base_action[slot] = 0.0
+        self.reward[slot], self.source[slot] = 0.0, Source.HOLD
+        for flag in self.flags.values():
+            flag[slot] = False
+        self.serial[slot], self.next_serial[slot] = serial, -1
+        self.written += 1
+        return serial
+
+    def _link(self, serial: int, successor: int) -> None:
+        if self.serial[serial % self.capacity] == serial:
+            self.next_serial[serial % self.capacity] = successor
+
+    def _next_known(self, serial: int) -> bool:
+        return self.serial[serial % self.capacity] != serial or self.next_serial[serial % self.capacity] >= 0
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def sampleable(self, slots: np.ndarray) -> np.ndarray:
+        """bool (n,): the slot holds a step whose successor is still in the ring."""
+        successor = self.next_serial[slots]
+        return (successor >= 0) & (self.serial[successor % self.capacity] == successor)
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """``count`` slots, uniform over the sampleable ones. Raises ValueError when there are none."""
+        found: list[np.ndarray] = []
+        missing = count
+        for _ in range(64):
+            slots = rng.integers(0, max(len(self), 1), missing)
+            slots = slots[self.sampleable(slots)]
+            found.append(slots)
+            missing -= len(slots)
+            if missing <= 0:
+                return np.concatenate(found)
+        candidates = np.flatnonzero(self.sampleable(np.arange(len(self))))
+        if len(candidates) == 0:
+            raise ValueError("the replay buffer holds no complete step yet: collect before updating")
+        return np.concatenate([*found, rng.choice(candidates, missing)])
+
+    def gather(
+        self, slots: np.ndarray, gamma: float, n_step: int, reward: RewardFunction, cut_at_takeover: bool = False
+    ) -> Batch:
+        """The n-step transitions that begin in ``slots``.
+
+        A chain ends at termination (no bootstrap), at truncation and at the ring's head (bootstrap from the last
+        observation), and where control passes to the person: bootstrap there, or 0 with ``cut_at_takeover``.
+        """
+        total, discount = np.zeros(len(slots), np.float32), np.ones(len(slots), np.float32)
+        at, running = slots.copy(), np.ones(len(slots), bool)
+        for _ in range(n_step):
+            after = self.next_serial[at] % self.capacity
+            total += np.where(running, discount * reward(self, at, after), 0.0).astype(np.float32)
+            discount = np.where(running, discount * gamma, discount).astype(np.float32)
+            discount[running & self.flags["terminated"][at]] = 0.0
+            takeover = (self.source[after] == Source.HUMAN) & (self.source[at] != Source.HUMAN)
+            if cut_at_takeover:
+                discount[running & takeover] = 0.0
+            at = np.where(running, after, at)
+            running &= ~takeover & self.sampleable(at)
+            # The slot of a final observation has no successor, so `sampleable` also ends chains at episode ends.
+        return Batch(
+            observation={name: array[slots] for name, array in self.observation.items()},
+            action=self.action[slots],
+            base_action=self.base_action[slots],
+            reward=total,
+            discount=discount,
+            next_observation={name: array[at] for name, array in self.observation.items()},
+            next_base_action=self.base_action[at],
+            human=self.source[slots] == Source.HUMAN,
+        )
+
+
+    # -- persistence -------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+        """The filled part of every array, and the counters (JSON-able): enough to go on exactly."""
+        n = len(self)
+        arrays = {name: array[:n] for name, array in self._arrays().items()}
+        opened = [[*key, *value] for key, value in self._open.items()]
+        return arrays, {"written": self.written, "steps": self.steps, "capacity": self.capacity, "open": opened}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray], counters: Mapping[str, object]) -> None:
+        """Inverse of :meth:`state`. Raises ValueError when the ring has another capacity or other entries."""
+        mine = self._arrays()
+        if counters["capacity"] != self.capacity or set(arrays) != set(mine):
+            raise ValueError(
+                f"stored replay holds {counters['capacity']} slots of {sorted(arrays)}; "
+                f"this run has {self.capacity} of {sorted(mine)}: resume with the configuration it was saved with"
+            )
+        for name, array in arrays.items():
+            mine[name][: len(array)] = array
+        self.written, self.steps = int(counters["written"]), int(counters["steps"])  # type: ignore[call-overload]
+        self._open = {(run, actor): (e, s, n) for run, actor, e, s, n in counters["open"]}  # type: ignore[attr-defined]
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        named = {f"observation.{name}": array for name, array in self.observation.items()}
+        named |= {f"flag.{name}": array for name, array in self.flags.items()}
+        plain = ("action", "proposed_action", "base_action", "reward", "source", "serial", "next_serial")
+        return named | {name: getattr(self, name) for name in plain}
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Named buffers with fractions of each batch. A buffer that holds no complete step yet leaves its share to the others."""
+
+    buffers: Sequence[ReplayBuffer]
+    fractions: Sequence[float]
+
+    def sample(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        gamma: float,
+        n_step: int,
+        reward: RewardFunction,
+        cut_at_takeover: bool = False,
+        parts: int = 1,
+    ) -> list[Batch]:
+        """``parts`` batches of ``count`` transitions, each mixed by the fractions."""
+        usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if b.steps > 1 and f > 0]
+        total = sum(f for _, f in usable)
+        counts = [int(round(count * f / total)) for _, f in usable]
+        counts[0] += count - sum(counts)
+        drawn = [
+            buffer.gather(buffer.draw(rng, n * parts), gamma, n_step, reward, cut_at_takeover).split(parts)
+            for (buffer, _), n in zip(usable, counts, strict=True)
+            if n > 0
+        ]
+        return [_concatenate([batches[i] for batches in drawn]) for i in range(parts)]
+
+
+def _concatenate(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+
+    def join(values: list[object]) -> object:
+        first = values[0]
+        if isinstance(first, dict):
+            return {name: np.concatenate([value[name] for value in values]) for name in first}  # type: ignore[index]
+        return np.concatenate(values)  # type: ignore[arg-type]
+
+    return Batch(**{name: join([getattr(b, name) for b in batches]) for name in vars(batches[0])})
