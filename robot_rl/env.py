@@ -146,6 +146,10 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         draw = getattr(self.task, "render", None)
         return draw() if draw is not None else None
 
+    def now(self) -> float:
+        """The robot's clock, s."""
+        return self.robot.clock.now()
+
     def close(self) -> None:
         self.robot.close()
 

@@ -1,0 +1,80 @@
+"""Policies on disk and in memory: what acts, and how it is saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from robot_rl.bc import ClonedPolicy
+from robot_rl.config import CloningConfig, LearnerConfig, from_dict
+from robot_rl.rlpd import RLPD
+
+
+class Policy(Protocol):
+    def act(self, observation: Mapping[str, np.ndarray], deterministic: bool = False) -> np.ndarray:
+        """One observation → float32 (action_dim,) in [-1, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a policy must fit: sizes of observation and action, and where the observation tells the gripper's command."""
+
+    task: str
+    state_dim: int
+    action_dim: int
+    gripper_index: int | None = None
+
+    @staticmethod
+    def of(env: Any) -> Interface:
+        """The interface of a RobotEnv, or of a :class:`~robot_rl.foreign.ForeignEnv`."""
+        names: tuple[str, ...] = env.state_names
+        grip = "previous_action_gripper"
+        state, action = env.observation_space["state"].shape[0], env.action_space.shape[0]
+        return Interface(env.task.spec.name, state, action, names.index(grip) if grip in names else None)
+
+
+def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface, step: int = 0) -> None:
+    """Write ``policy.json`` and ``policy.safetensors``: all that acting needs, nothing that only learning does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kind = "rl" if isinstance(policy, RLPD) else "cloning"
+    keep = ("actor.", "gripper.online.", "critic.") if kind == "rl" else ("",)
+    tensors = {name: t.contiguous() for name, t in policy.state_dict().items() if name.startswith(keep)}
+    save_file(tensors, folder / "policy.safetensors")
+    about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}
+    (folder / "policy.json").write_text(json.dumps(about, indent=1))
+
+
+def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
+    """Read what :func:`save_policy` wrote. Raises FileNotFoundError or ValueError, one line, saying what is wrong."""
+    folder = Path(folder)
+    if not (folder / "policy.json").exists() and (folder / "policy" / "policy.json").exists():
+        folder = folder / "policy"
+    if not (folder / "policy.json").exists():
+        raise FileNotFoundError(f"no policy in '{folder}': give a run folder that `robot-rl train` or `train-bc` wrote")
+    try:
+        about = json.loads((folder / "policy.json").read_text())
+        interface = Interface(**about["interface"])
+        kind: Literal["rl", "cloning"] = about["kind"]
+        sizes = (interface.state_dim, interface.action_dim, interface.gripper_index)
+        policy: RLPD | ClonedPolicy
+        if kind == "rl":
+            policy = RLPD(from_dict(LearnerConfig, about["config"]), *sizes)
+        else:
+            policy = ClonedPolicy(from_dict(CloningConfig, about["config"]), *sizes)
+        tensors = load_file(folder / "policy.safetensors")
+        unexpected = policy.load_state_dict(tensors, strict=False).unexpected_keys
+    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, OSError) as error:
+        raise ValueError(f"the policy in '{folder}' cannot be read: {error}") from None
+    except Exception as error:  # safetensors raises its own class for a damaged file
+        raise ValueError(f"the policy in '{folder}' is damaged: {error}") from None
+    if unexpected or not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
+        raise ValueError(f"the policy in '{folder}' holds unknown tensors or values that are not finite: not loaded")
+    return policy, interface

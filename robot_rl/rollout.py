@@ -1,0 +1,155 @@
+"""Rollouts: an environment, a policy, and the steps and episodes that come of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from hardware.interfaces import Source
+from robot_rl.env import RobotEnv
+from robot_rl.episodes import EpisodeStore, EpisodeWriter
+from robot_rl.foreign import ForeignEnv
+from robot_rl.policy import Policy
+from robot_rl.types import Episode, EpisodeHeader, Step, StepId
+
+TRAIN_SEEDS, DEMO_SEEDS, EVALUATION_SEEDS = 0, 1, 2
+"""Streams of episode seeds that never meet."""
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """How to make an environment again: a gymnasium id (``sim:PegInsertion-v0``) and keyword arguments."""
+
+    id: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, **changes: Any) -> RobotEnv | ForeignEnv:
+        """A fresh environment; ours as it is, another project's behind :class:`ForeignEnv`."""
+        try:
+            env = gymnasium.make(self.id, disable_env_checker=True, **{**self.kwargs, **changes})
+        except (gymnasium.error.Error, ModuleNotFoundError) as error:
+            raise ValueError(f"no environment '{self.id}': {error}") from None
+        return env.unwrapped if isinstance(env.unwrapped, RobotEnv) else ForeignEnv(env, self.id)
+
+
+def episode_seed(seed: int, stream: int, episode: int) -> int:
+    """The environment seed of one episode of a run: streams and runs never share one by construction."""
+    return int(np.random.SeedSequence([seed, stream, episode]).generate_state(1)[0] & 0x7FFFFFFF)
+
+
+def load_callable(path: str) -> Callable[..., Any]:
+    """``module:function`` → the function; ValueError says what is missing."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"'{path}' is not a function: give it as module:function ({error})") from None
+
+
+class Rollout:
+    """Steps one environment with whatever policy it is handed, turns results into records, and files episodes."""
+
+    def __init__(
+        self,
+        env: RobotEnv | ForeignEnv,
+        spec: EnvSpec,
+        run: str,
+        seed: int,
+        stream: int = TRAIN_SEEDS,
+        store: EpisodeStore | None = None,
+        first_episode: int = 0,
+    ):
+        self.env, self.spec, self.run, self.seed, self.stream, self.store = env, spec, run, seed, stream, store
+        self.episode = first_episode - 1
+        self._header: EpisodeHeader | None = None
+        self._writer: EpisodeWriter | None = None
+        self._steps: list[Step] = []
+        self.reset_s = 0.0
+        """Robot time spent in resets so far."""
+
+    def step(self, policy: Policy, deterministic: bool = False, label: Source = Source.POLICY) -> tuple[Step, Episode | None]:
+        """Advance one step, resetting first where an episode begins; with the last step comes the whole episode.
+
+        ``label`` is who the policy's own steps count for: POLICY, BASE, or DEMO for a demonstration.
+        """
+        if self._header is None:
+            self._begin()
+        assert self._header is not None
+        observation = self.observation
+        proposed = policy.act(observation, deterministic)
+        stamp_s = self.env.now()
+        self.observation, reward, terminated, truncated, info = self.env.step(proposed)
+        source = Source(info.get("source", Source.POLICY))
+        if source == Source.POLICY:
+            source = label
+        elif source == Source.HUMAN and label == Source.DEMO:
+            source = Source.DEMO
+        step = Step(
+            id=StepId(self.run, self._header.actor, self.episode, len(self._steps)),
+            observation=observation,
+            executed_action=np.asarray(info.get("executed_action", proposed), np.float32),
+            proposed_action=np.asarray(proposed, np.float32),
+            base_action=np.zeros_like(proposed, np.float32),
+            source=source,
+            intervention_start=bool(info.get("intervention_start", False)),
+            reward=float(reward),
+            terminated=bool(terminated),
+            truncated=bool(truncated),
+            success=bool(info.get("success", info.get("is_success", terminated and reward > 0))),
+            stamp_s=stamp_s,
+            raw=info.get("robot"),
+        )
+        self._steps.append(step)
+        if self._writer is not None:
+            self._writer.add(step)
+        return step, self._finish() if step.is_last else None
+
+    def episodes(self, policy: Policy, count: int, deterministic: bool = False, label: Source = Source.POLICY):
+        """Yield ``count`` whole episodes."""
+        for _ in range(count):
+            episode = None
+            while episode is None:
+                _, episode = self.step(policy, deterministic, label)
+            yield episode
+
+    def abort(self) -> None:
+        """Leave the open episode unfinished; what is on disk of it stays marked as aborted."""
+        if self._writer is not None:
+            self._writer.abort()
+        self._header, self._writer, self._steps = None, None, []
+
+    def _begin(self) -> None:
+        self.episode += 1
+        seed = episode_seed(self.seed, self.stream, self.episode)
+        self.observation, info = self.env.reset(seed=seed)
+        self.reset_s += float(info.get("reset_s", 0.0))
+        task = self.env.task.spec
+        self._header = EpisodeHeader(
+            run=self.run,
+            actor=0,
+            episode=self.episode,
+            task=task.name,
+            seed=seed,
+            control_hz=task.control_hz,
+            action_dim=self.env.action_space.shape[0],
+            action_scale=tuple(float(s) for s in self.env.action_scale),
+            setup=info.get("setup", {}),
+            initial_state=info.get("initial_state"),
+            environment={"id": self.spec.id, **self.spec.kwargs},
+            initial_robot=info.get("robot"),
+        )
+        self._steps = []
+        self._writer = self.store.writer(self._header) if self.store is not None else None
+
+    def _finish(self) -> Episode:
+        assert self._header is not None
+        if self._writer is not None:
+            self._writer.close(self.observation)
+        episode = Episode(self._header, self._steps, self.observation)
+        self._header, self._writer, self._steps = None, None, []
+        return episode
