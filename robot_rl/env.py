@@ -146,6 +146,11 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         draw = getattr(self.task, "render", None)
         return draw() if draw is not None else None
 
+    @property
+    def latest(self) -> RobotObservation:
+        """What the robot reported last."""
+        return self._latest
+
     def now(self) -> float:
         """The robot's clock, s."""
         return self.robot.clock.now()

@@ -1,0 +1,148 @@
+"""Evaluation: the person locked out, timeouts counted as failures, seeds declared in advance."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from robot_rl.env import RobotEnv
+from robot_rl.foreign import ForeignEnv
+from robot_rl.metrics import wilson_interval
+from robot_rl.policy import Policy, load_policy
+from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of a series of autonomous episodes."""
+
+    episodes: int
+    successes: int
+    success: float
+    success_low: float
+    """Lower end of the 95 % Wilson interval."""
+    success_high: float
+    cycle_s: float
+    """Median duration of the successful episodes; NaN without one."""
+    mean_steps: float
+    deterministic: bool
+    outcomes: tuple[bool, ...] = ()
+    lengths: tuple[int, ...] = ()
+
+    @staticmethod
+    def of(outcomes: Sequence[bool], lengths: Sequence[int], control_hz: float, deterministic: bool) -> Evaluation:
+        won = [n for n, success in zip(lengths, outcomes, strict=True) if success]
+        low, high = wilson_interval(len(won), len(outcomes))
+        return Evaluation(
+            episodes=len(outcomes),
+            successes=len(won),
+            success=len(won) / max(len(outcomes), 1),
+            success_low=low,
+            success_high=high,
+            cycle_s=float(np.median(won)) / control_hz if won else float("nan"),
+            mean_steps=float(np.mean(lengths)) if lengths else float("nan"),
+            deterministic=deterministic,
+            outcomes=tuple(bool(o) for o in outcomes),
+            lengths=tuple(int(n) for n in lengths),
+        )
+
+
+class BlindPolicy:
+    """The floor of every table: the task's blind script, which goes where it was told and pushes."""
+
+    def __init__(self, env: RobotEnv | ForeignEnv):
+        if not hasattr(env.task, "blind_action"):
+            raise ValueError(f"task '{env.task.spec.name}' has no blind script")
+        self.env = env
+
+    def act(self, observation: object, deterministic: bool = True) -> np.ndarray:
+        return np.asarray(self.env.task.blind_action(self.env.latest), np.float32)  # type: ignore[union-attr]
+
+
+def evaluate(
+    env: RobotEnv | ForeignEnv,
+    spec: EnvSpec,
+    policy: Policy,
+    episodes: int,
+    seed: int = 0,
+    deterministic: bool = True,
+    first_episode: int = 0,
+) -> Evaluation:
+    """Run ``episodes`` autonomous episodes on the evaluation stream of ``seed``. ``env`` must have no person."""
+    rollout = Rollout(env, spec, "evaluation", seed, EVALUATION_SEEDS, first_episode=first_episode)
+    outcomes, lengths = [], []
+    for episode in rollout.episodes(policy, episodes, deterministic):
+        outcomes.append(episode.success)
+        lengths.append(len(episode.steps))
+        if episode.intervened_steps:
+            raise RuntimeError("a person drove during an evaluation: make the environment with person=None")
+    return Evaluation.of(outcomes, lengths, env.task.spec.control_hz, deterministic)
+
+
+@dataclass
+class Shard:
+    """A part of an evaluation, run by a process of its own; prints one JSON object."""
+
+    policy: str
+    """Folder of the policy, or ``blind``."""
+    spec: str
+    """The EnvSpec as JSON."""
+    episodes: int
+    first_episode: int
+    seed: int
+    deterministic: bool = True
+
+
+def run_shard(shard: Shard) -> Evaluation:
+    torch.set_num_threads(1)
+    spec = EnvSpec(**json.loads(shard.spec))
+    env = spec.make()
+    policy: Policy = BlindPolicy(env) if shard.policy == "blind" else load_policy(Path(shard.policy))[0]
+    torch.manual_seed(shard.first_episode)
+    return evaluate(env, spec, policy, shard.episodes, shard.seed, shard.deterministic, shard.first_episode)
+
+
+def evaluate_in_processes(
+    policy: Path | str, spec: EnvSpec, episodes: int, seed: int, deterministic: bool = True, workers: int = 2
+) -> Evaluation:
+    """:func:`evaluate` of a saved policy (or ``"blind"``), split over processes; the person is taken out of ``spec``.
+
+    Stochastic results depend on how the episodes are split, deterministic ones do not.
+    """
+    kwargs = {k: v for k, v in spec.kwargs.items() if k not in ("person", "takeover")}
+    text = json.dumps({"id": spec.id, "kwargs": kwargs})
+    workers = max(1, min(workers, episodes))
+    bounds = np.linspace(0, episodes, workers + 1).astype(int)
+    running = []
+    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+        command = [sys.executable, "-m", "robot_rl.evaluate", "--policy", str(policy), "--spec", text]
+        command += ["--episodes", str(last - first), "--first-episode", str(first), "--seed", str(seed)]
+        command += ["--deterministic" if deterministic else "--no-deterministic"]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    outcomes: list[bool] = []
+    lengths: list[int] = []
+    hz = 0.0
+    for process in running:
+        out, err = process.communicate()
+        if process.returncode != 0:
+            raise RuntimeError(f"an evaluation process failed: {err.strip().splitlines()[-1] if err.strip() else 'no output'}")
+        part = json.loads(out.strip().splitlines()[-1])
+        outcomes += part["outcomes"]
+        lengths += part["lengths"]
+        hz = part["control_hz"]
+    return Evaluation.of(outcomes, lengths, hz, deterministic)
+
+
+if __name__ == "__main__":
+    arguments = tyro.cli(Shard)
+    result = run_shard(arguments)
+    environment = EnvSpec(**json.loads(arguments.spec)).make()
+    print(json.dumps(asdict(result) | {"control_hz": environment.task.spec.control_hz}))
