@@ -174,10 +174,8 @@ class RLTrainer(Trainer):
         face, learner = self.interface, self.config.learner
         self.agent = RLPD(learner, face.state_dim, face.action_dim, face.gripper_index, self.seed)
         layout = {name: (space.shape, space.dtype) for name, space in self.env.observation_space.items()}
-        capacity = min(learner.replay_capacity, 2 * self.config.env_steps + 1_000)
-        self.online = ReplayBuffer(capacity, layout, face.action_dim)
-        prior = sum(len(e.steps) + 1 for e in self.demos) + 2 * self.config.env_steps
-        self.prior = ReplayBuffer(min(learner.replay_capacity, prior + 2), layout, face.action_dim)
+        self.online = ReplayBuffer(learner.replay_capacity, layout, face.action_dim)
+        self.prior = ReplayBuffer(learner.replay_capacity, layout, face.action_dim)
         self.mixture = Mixture((self.online, self.prior), (1.0 - learner.prior_fraction, learner.prior_fraction))
         self.critic_updates = 0
         self._person_was_driving: Step | None = None

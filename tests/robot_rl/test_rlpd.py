@@ -1,0 +1,142 @@
+"""The learner against problems whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from robot_rl.config import LearnerConfig
+from robot_rl.gripper import CLOSE, HOLD, OPEN, GripperSpace
+from robot_rl.networks import CriticEnsemble, EnsembleLinear
+from robot_rl.replay_buffer import Batch
+from robot_rl.rlpd import RLPD
+
+SMALL = LearnerConfig(width=32, critics=4, batch_size=64, learning_rate=1e-3, gamma=0.9, tau=0.02)
+
+
+def make_batch(state, action, reward, discount, next_state) -> Batch:
+    as32 = lambda x: np.asarray(x, np.float32)  # noqa: E731
+    action = as32(action)
+    zero = np.zeros_like(action)
+    human = np.zeros(len(action), bool)
+    return Batch({"state": as32(state)}, action, zero, as32(reward), as32(discount), {"state": as32(next_state)}, zero, human)
+
+
+def chain(rng: np.random.Generator, n: int) -> Batch:
+    """Three states in a row as one-hot vectors, any action moves on, reward 1 and termination on leaving the last."""
+    at = rng.integers(0, 3, n)
+    state, last = np.eye(3)[at], at == 2
+    following = np.eye(3)[np.minimum(at + 1, 2)]
+    return make_batch(state, rng.uniform(-1, 1, (n, 1)), last, np.where(last, 0.0, 0.9), following)
+
+
+def test_critic_converges_to_the_analytic_values_of_a_chain():
+    agent, rng = RLPD(SMALL, 3, 1, seed=0), np.random.default_rng(0)
+    for _ in range(150):
+        agent.update([chain(rng, 64) for _ in range(4)], train_actor=False)
+    values = [agent.value({"state": np.eye(3, dtype=np.float32)[i]}, np.zeros(1, np.float32)) for i in range(3)]
+    assert values == pytest.approx([0.81, 0.9, 1.0], abs=0.05)
+
+
+def test_truncation_bootstraps_and_termination_does_not():
+    """One state that never ends is worth r / (1 - γ); the same with termination is worth r."""
+    state = np.ones((64, 1))
+    ends, goes_on = RLPD(SMALL, 1, 1, seed=1), RLPD(SMALL, 1, 1, seed=1)
+    rng = np.random.default_rng(0)
+    for _ in range(250):
+        action = rng.uniform(-1, 1, (64, 1))
+        ends.update([make_batch(state, action, np.full(64, 0.1), np.zeros(64), state)] * 2, train_actor=False)
+        goes_on.update([make_batch(state, action, np.full(64, 0.1), np.full(64, 0.5), state)] * 2, train_actor=False)
+    one, zero = {"state": np.ones(1, np.float32)}, np.zeros(1, np.float32)
+    assert ends.value(one, zero) == pytest.approx(0.1, abs=0.02)
+    assert goes_on.value(one, zero) == pytest.approx(0.2, abs=0.03)
+
+
+def test_identity_task_is_solved():
+    """Reward is closeness of the action to the observation: the best action repeats what is seen."""
+    agent, rng = RLPD(SMALL, 2, 2, seed=0), np.random.default_rng(0)
+    for _ in range(300):
+        state, action = rng.uniform(-0.8, 0.8, (64, 2)), rng.uniform(-1, 1, (64, 2))
+        agent.update([make_batch(state, action, -((state - action) ** 2).sum(1), np.zeros(64), state)] * 2)
+    seen = rng.uniform(-0.7, 0.7, (32, 2)).astype(np.float32)
+    done = np.stack([agent.act({"state": s}, deterministic=True) for s in seen])
+    assert np.abs(done - seen).mean() < 0.1
+
+
+def test_critic_only_updates_leave_the_actor_untouched():
+    agent, rng = RLPD(SMALL, 3, 1, seed=0), np.random.default_rng(0)
+    agent.update([chain(rng, 64)])  # its Adam now has momentum: a zero gradient would still move the weights
+    before = {name: t.clone() for name, t in agent.actor.state_dict().items()}
+    temperature = agent.log_temperature.detach().clone()
+    agent.update([chain(rng, 64)], train_actor=False)
+    assert all(torch.equal(t, before[name]) for name, t in agent.actor.state_dict().items())
+    assert torch.equal(agent.log_temperature, temperature)
+
+
+def test_actor_update_leaves_the_critic_untouched():
+    agent, rng = RLPD(SMALL, 3, 1, seed=0), np.random.default_rng(0)
+    batch = chain(rng, 64)
+    agent.update([batch])
+    before = [p.detach().clone() for p in agent.critic.parameters()]
+    agent._update_actor(*(torch.from_numpy(x) for x in (batch.observation["state"], batch.action, batch.human)))
+    assert all(torch.equal(a, b) for a, b in zip(agent.critic.parameters(), before, strict=True))
+    assert all(p.grad is None or p.requires_grad for p in agent.critic.parameters())
+
+
+def test_heads_are_independent_and_a_subset_equals_the_whole():
+    critic = CriticEnsemble(5, heads=6, width=16)
+    x = torch.randn(7, 5)
+    assert torch.allclose(critic.subset(x, torch.tensor([4, 1])), critic(x)[[4, 1]], atol=1e-6)
+    loss = (critic(x)[2] ** 2).mean()
+    loss.backward()
+    first = next(m for m in critic.layers if isinstance(m, EnsembleLinear))
+    touched = first.weight.grad.abs().sum((1, 2)) > 0
+    assert touched.tolist() == [False, False, True, False, False, False]
+
+
+def test_critic_loss_is_each_heads_own_error():
+    """Two heads that miss by +1 and -1 err by 1 on average, not by 0 (the square of their mean)."""
+    agent = RLPD(LearnerConfig(critics=2, width=8), 1, 1)
+    with torch.no_grad():
+        for parameter in agent.critic.parameters():
+            parameter.zero_()
+        agent.critic.layers[-1].bias[:, 0, 0] = torch.tensor([1.0, -1.0])
+    zero = torch.zeros(4, 1)
+    loss = agent._update_critic(zero, zero, torch.zeros(4), torch.zeros(4), zero)["critic_loss"]
+    assert float(loss) == pytest.approx(1.0)
+
+
+def test_gripper_choices_and_targets_are_inverse():
+    space = GripperSpace(0)
+    for commanded in (-1.0, 0.0, 1.0):
+        state = torch.tensor([[commanded]])
+        for target in {-1.0, 1.0, commanded}:
+            choice = space.choice(state, torch.tensor([target]))
+            assert space.target(state, choice).item() == target
+            assert not space.forbidden(state)[0, choice].item()
+    closed = torch.tensor([[-1.0]])
+    assert space.forbidden(closed)[0].tolist() == [True, False, False]
+    assert space.choice(closed, torch.tensor([1.0])).item() == OPEN != HOLD != CLOSE
+
+
+def test_gripper_learns_when_to_open():
+    """Opening pays where the first entry is positive, and costs the change penalty elsewhere."""
+    agent, rng = RLPD(SMALL, 2, 3, gripper_index=1, seed=0), np.random.default_rng(0)
+    for _ in range(150):
+        state = np.stack([rng.uniform(-1, 1, 64), np.full(64, -1.0)], 1)
+        action = np.concatenate([rng.uniform(-1, 1, (64, 2)), rng.choice([-1.0, 1.0], (64, 1))], 1)
+        reward = ((state[:, 0] > 0) & (action[:, 2] > 0)).astype(float)
+        agent.update([make_batch(state, action, reward, np.zeros(64), state)] * 2)
+    assert agent.act({"state": np.array([0.5, -1.0], np.float32)}, True)[2] == 1.0
+    assert agent.act({"state": np.array([-0.5, -1.0], np.float32)}, True)[2] == -1.0
+
+
+def test_same_seed_same_weights():
+    runs = []
+    for _ in range(2):
+        agent, rng = RLPD(SMALL, 3, 1, seed=3), np.random.default_rng(0)
+        for _ in range(3):
+            agent.update([chain(rng, 64)])
+        runs.append(agent.state_dict())
+    assert all(torch.equal(runs[0][k], runs[1][k]) for k in runs[0])
