@@ -1,0 +1,170 @@
+"""One MuJoCo world: model, state, stepping, rendering."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import mujoco
+import numpy as np
+
+from hardware.geometry import wxyz_from_xyzw, xyzw_from_wxyz
+from hardware.interfaces import Pose
+
+ASSETS = Path(str(files("sim") / "assets"))
+WRENCH_CUTOFF_HZ = 20.0
+"""Low-pass of the wrist sensor: what real force/torque sensors and the FR3's own estimate pass; stiff contacts of a
+simulator ring far above it."""
+STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+
+
+class RendererUnavailable(RuntimeError):
+    """No off-screen OpenGL on this machine; the message says what to install."""
+
+
+class World:
+    """A compiled scene and its state, kept ready to read: positions and velocities always belong to the current time.
+
+    ``scene`` is a file in ``sim/assets`` or MJCF text; ``tool``, another, is fixed to the hand at the end-effector point.
+    """
+
+    def __init__(self, scene: str, tool: str | None = None):
+        spec = _parse(scene)
+        if tool is not None:
+            spec.attach(_parse(tool), site=spec.site("ee"), prefix="")
+        self.model: mujoco.MjModel = spec.compile()
+        self.data = mujoco.MjData(self.model)
+        self.timestep_s: float = self.model.opt.timestep
+        self.generation = 0
+        """Counts jumps (a reset, a loaded state): what was captured before one does not show the world after it."""
+        self._steps = 0
+        self._raw_wrench = self.data.sensordata[:6]
+        self._wrench = self.data.userdata[:6]
+        self._change = np.zeros(6)
+        self._filter_gain = 1.0 - np.exp(-2.0 * np.pi * WRENCH_CUTOFF_HZ * self.timestep_s)
+        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self.reset()
+
+    @property
+    def time_s(self) -> float:
+        """Simulated seconds; they never go back, except when an earlier state is loaded."""
+        return self._steps * self.timestep_s
+
+    @property
+    def steps(self) -> int:
+        """Physics steps taken."""
+        return self._steps
+
+    def step(self, count: int = 1) -> None:
+        """Take ``count`` physics steps."""
+        model, data, raw, filtered, change = self.model, self.data, self._raw_wrench, self._wrench, self._change
+        step1, step2, gain = mujoco.mj_step1, mujoco.mj_step2, self._filter_gain
+        # The second half first: this leaves poses and velocities of the *new* time in data, where mj_step leaves the old.
+        for _ in range(count):
+            step2(model, data)
+            np.subtract(raw, filtered, out=change)
+            change *= gain
+            filtered += change
+            step1(model, data)
+        self._steps += count
+
+    def reset(self) -> None:
+        """Put everything where the model has it; time goes on."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring derived quantities, the wrist filter and the time up to date after poses were set by hand."""
+        self.data.time = self.time_s
+        mujoco.mj_forward(self.model, self.data)
+        self._wrench[:] = self._raw_wrench
+        self.data.qacc_warmstart[:] = self.data.qacc
+        mujoco.mj_step1(self.model, self.data)
+        self.generation += 1
+
+    def save_state(self) -> np.ndarray:
+        """Everything the future depends on, float64 (n,). Poses that a task wrote into the model are not in it: they
+        follow from its setup."""
+        state = np.empty(mujoco.mj_stateSize(self.model, STATE))
+        mujoco.mj_getState(self.model, self.data, state, STATE)
+        return state
+
+    def load_state(self, state: np.ndarray) -> None:
+        """Continue from :meth:`save_state`, bit for bit."""
+        size = mujoco.mj_stateSize(self.model, STATE)
+        if np.shape(state) != (size,):
+            raise ValueError(f"state has shape {np.shape(state)}; this scene has ({size},): recorded in another scene?")
+        mujoco.mj_setState(self.model, self.data, state, STATE)
+        self._steps = round(self.data.time / self.timestep_s)
+        mujoco.mj_step1(self.model, self.data)
+        self.generation += 1
+
+    # -- poses -------------------------------------------------------------------------------------------------------
+
+    def body_pose(self, name: str) -> Pose:
+        """``T_base_body``."""
+        body = self.data.body(name)
+        return Pose(tuple(body.xpos.tolist()), xyzw_from_wxyz(tuple(body.xquat.tolist())))
+
+    def site_pose(self, name: str) -> Pose:
+        """``T_base_site``."""
+        site = self.data.site(name)
+        quat = np.empty(4)
+        mujoco.mju_mat2Quat(quat, site.xmat)
+        return Pose(tuple(site.xpos.tolist()), xyzw_from_wxyz(tuple(quat.tolist())))
+
+    def place(self, name: str, pose: Pose) -> None:
+        """Put a mocap body or a free body at rest at ``pose``; call :meth:`refresh` after the last one."""
+        body = self.model.body(name)
+        mocap = int(body.mocapid[0])
+        if mocap >= 0:
+            self.data.mocap_pos[mocap] = pose.position_m
+            self.data.mocap_quat[mocap] = wxyz_from_xyzw(pose.quat_xyzw)
+            return
+        joint = int(body.jntadr[0])
+        if joint < 0 or self.model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
+            raise ValueError(f"body {name!r} is fixed: only mocap and free bodies can be placed")
+        start, speed = self.model.jnt_qposadr[joint], self.model.jnt_dofadr[joint]
+        self.data.qpos[start : start + 7] = (*pose.position_m, *wxyz_from_xyzw(pose.quat_xyzw))
+        self.data.qvel[speed : speed + 6] = 0.0
+
+    # -- pictures ----------------------------------------------------------------------------------------------------
+
+    def render(
+        self, camera: str, height: int = 128, width: int = 128, data: mujoco.MjData | None = None
+    ) -> np.ndarray:
+        """uint8 (height, width, 3) RGB from a named camera, of ``data`` or now; raises :class:`RendererUnavailable`."""
+        renderer = self._renderers.get((height, width))
+        if renderer is None:
+            renderer = self._renderers[height, width] = _renderer(self.model, height, width)
+        renderer.update_scene(data or self.data, camera)
+        return renderer.render()
+
+    def close(self) -> None:
+        """Free the renderers."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+
+def _parse(source: str) -> mujoco.MjSpec:
+    if source.lstrip().startswith("<"):
+        return mujoco.MjSpec.from_string(source, include={path.name: path.read_bytes() for path in ASSETS.glob("*.xml")})
+    return mujoco.MjSpec.from_file(str(ASSETS / source))
+
+
+def _renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
+    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
+    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+    try:
+        renderer = mujoco.Renderer(model, height, width)
+    except Exception as error:  # The GL layer raises whatever its loader raised: ImportError, AttributeError, RuntimeError.
+        raise RendererUnavailable(
+            f"no off-screen OpenGL here ({str(error).splitlines()[0] if str(error) else type(error).__name__}): "
+            "install it with `apt install libegl1 libgl1-mesa-dri libglx-mesa0` and set MUJOCO_GL=egl "
+            "(or libosmesa6 and MUJOCO_GL=osmesa)"
+        ) from error
+    # A shadow map costs 20 times the rest of a 128 px picture on a CPU rasteriser.
+    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+    return renderer
