@@ -1,0 +1,141 @@
+"""One robot cell: where it is, what is in it and how it is limited. The only copy of such numbers is its TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from hardware.interfaces import Vector3
+from hardware.limits import Limits
+from hardware.toml_dataclass import ConfigError, from_table, nearest, read_toml
+
+_CELLS = files("hardware") / "cells"
+
+
+def _number(default: float, minimum: float, maximum: float = float("inf")) -> float:
+    return dataclasses.field(default=default, metadata={"minimum": minimum, "maximum": maximum})
+
+
+class CellError(ConfigError):
+    """A cell that does not exist or does not make sense; the message is one line for the person who wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Box that the end effector may not leave (S4), in the arm's base frame."""
+
+    min_m: Vector3
+    max_m: Vector3
+
+    def __post_init__(self) -> None:
+        if any(low >= high for low, high in zip(self.min_m, self.max_m, strict=True)):
+            raise ValueError(f"min_m {self.min_m} must lie below max_m {self.max_m} on every axis")
+
+    def excess(self, position_m: Vector3) -> float:
+        """How far outside the box a position is on its worst axis, m; negative inside."""
+        x, y, z = position_m
+        low, high = self.min_m, self.max_m
+        return max(low[0] - x, x - high[0], low[1] - y, y - high[1], low[2] - z, z - high[2])
+
+    def clip(self, position_m: Vector3) -> Vector3:
+        """The nearest position inside the box."""
+        (x, y, z), low, high = position_m, self.min_m, self.max_m
+        return min(max(x, low[0]), high[0]), min(max(y, low[1]), high[1]), min(max(z, low[2]), high[2])
+
+
+@dataclass(frozen=True, slots=True)
+class GripperSettings:
+    """A parallel gripper: what OPEN and CLOSE mean in finger distance."""
+
+    open_width_m: float = _number(0.08, 0.0, 0.5)
+    closed_width_m: float = _number(0.0, 0.0, 0.5)
+
+    def __post_init__(self) -> None:
+        if self.closed_width_m >= self.open_width_m:
+            raise ValueError(f"closed_width_m {self.closed_width_m:g} must be below open_width_m {self.open_width_m:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class TeleopSettings:
+    """How a person takes over."""
+
+    device: str = "none"
+    """Driver in ``hardware/teleop``."""
+    release_s: float = _number(0.2, 0.0, 5.0)
+    """The person still drives this long after the last takeover sample: a short pause of the hand is no release."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSettings:
+    """One camera of the cell."""
+
+    serial: str = ""
+    """Serial number of the device; empty for the twin, which finds cameras by name."""
+    width_px: int = field(default=128, metadata={"minimum": 1, "maximum": 4096})
+    height_px: int = field(default=128, metadata={"minimum": 1, "maximum": 4096})
+    frames_per_s: float = _number(30.0, 1.0, 240.0)
+    max_age_s: float = _number(0.2, 0.01, 5.0)
+    """An older newest frame is an error to the reader."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One robot cell. Scalars carry their unit in the name; frames are the arm's base frame."""
+
+    name: str
+    arm: str
+    """Arm model, the driver's name in ``hardware/arms``."""
+    home_joint_positions_rad: tuple[float, ...]
+    workspace: Workspace
+    guard_hz: float = _number(100.0, 100.0, 1000.0)
+    """Rate of the guard's tick; 100 Hz is the slowest the limits hold at."""
+    scripted_operator: bool = False
+    """True in a twin: a reset clears HOLD and FAULT by itself. On an arm only a person clears them."""
+    gripper: GripperSettings = GripperSettings()
+    teleop: TeleopSettings = TeleopSettings()
+    cameras: Mapping[str, CameraSettings] = field(default_factory=dict)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    """Named profiles; ``collaborative``, the default, always exists."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", {"collaborative": Limits(), **self.limits})
+
+    @property
+    def guard_period_s(self) -> float:
+        return 1.0 / self.guard_hz
+
+    def profile(self, name: str) -> Limits:
+        """The limits called ``name``; raises :class:`CellError` naming the nearest profile."""
+        try:
+            return self.limits[name]
+        except KeyError:
+            raise CellError(
+                f"cell {self.name!r} has no limits profile {name!r}; {nearest(name, self.limits)}"
+            ) from None
+
+
+def cell_names() -> list[str]:
+    """Names of the cells that come with the package."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _CELLS.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_cell(name_or_path: str | Path) -> Cell:
+    """Read a cell by packaged name (``twin``) or by the path of a TOML file.
+
+    Raises :class:`CellError`, in one line naming the file, for a missing file, bad TOML, an unknown key (with the
+    nearest valid one), or a value of the wrong type or out of its range.
+    """
+    text = str(name_or_path)
+    if text in cell_names():
+        source = Path(str(_CELLS / f"{text}.toml"))
+    elif text.endswith(".toml"):
+        source = Path(text)
+    else:
+        raise CellError(f"no cell {text!r}; {nearest(text, cell_names())}, or give the path of a .toml file")
+    try:
+        return from_table(Cell, read_toml(source), source.name)
+    except ConfigError as error:
+        raise CellError(str(error)) from None
