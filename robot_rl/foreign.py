@@ -52,6 +52,7 @@ class ForeignEnv:
         observation, reward, terminated, truncated, info = self.env.step(own.astype(self.env.action_space.dtype))
         self._steps += 1
         kept = {"executed_action": clipped} | {k: info[k] for k in ("success", "is_success") if k in info}
+        kept |= {"success": info["succeed"]} if "succeed" in info else {}
         return self._observation(observation), float(reward), bool(terminated), bool(truncated), kept
 
     def close(self) -> None:

@@ -42,6 +42,8 @@ class RLPD(nn.Module):
         self.config, self.action_dim, self.device = config, action_dim, torch.device(device)
         self.arm_dim = action_dim - (gripper_index is not None)
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.register_buffer("state_mean", torch.zeros(state_dim))
+        self.register_buffer("state_std", torch.ones(state_dim))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.actor = GaussianActor(state_dim, self.arm_dim, config.width, config.depth)
@@ -60,19 +62,25 @@ class RLPD(nn.Module):
         self.temperature_optimizer = torch.optim.Adam([self.log_temperature], **fused)
         self.gripper_optimizer = torch.optim.Adam(self.gripper.online.parameters(), **fused) if self.gripper else None
 
+    def normalize_states_by(self, states: np.ndarray) -> None:
+        """Freeze the normaliser to the statistics of ``states`` (n, state_dim), before anything is learned. Our own tasks
+        need none (their observations are about unit scale); environments of other projects do."""
+        self.state_mean.copy_(torch.from_numpy(states.mean(0)))
+        self.state_std.copy_(torch.from_numpy(states.std(0)).clamp(min=0.01))
+
     # -- acting ------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def act(self, observation: Mapping[str, np.ndarray], deterministic: bool = False) -> np.ndarray:
         """One observation → float32 (action_dim,) in [-1, 1]."""
-        state = self._tensor(observation["state"])[None]
+        state = self._state(observation)[None]
         action = self.actor.mode(state) if deterministic else self.actor.sample(state, self.generator)[0]
         return self._with_gripper(state, action)[0].cpu().numpy()
 
     @torch.no_grad()
     def value(self, observation: Mapping[str, np.ndarray], action: np.ndarray) -> float:
         """Mean Q of the ensemble at one observation and action."""
-        x = torch.cat([self._tensor(observation["state"]), self._tensor(action)])[None]
+        x = torch.cat([self._state(observation), self._tensor(action)])[None]
         return float(self.critic(x).mean())
 
     def _with_gripper(self, state: Tensor, action: Tensor) -> Tensor:
@@ -89,8 +97,8 @@ class RLPD(nn.Module):
         """
         metrics: Metrics = {}
         for batch in batches:
-            state, action = self._tensor(batch.observation["state"]), self._tensor(batch.action)
-            next_state = self._tensor(batch.next_observation["state"])
+            state, action = self._state(batch.observation), self._tensor(batch.action)
+            next_state = self._state(batch.next_observation)
             reward, discount = self._tensor(batch.reward), self._tensor(batch.discount)
             metrics |= self._update_critic(state, action, reward, discount, next_state)
             if self.gripper is not None:
@@ -139,7 +147,7 @@ class RLPD(nn.Module):
 
     def clone(self, batch: Batch) -> Tensor:
         """One behaviour-cloning step of actor (and gripper greedy choice is left to its critic); returns the loss."""
-        state, action = self._tensor(batch.observation["state"]), self._tensor(batch.action)
+        state, action = self._state(batch.observation), self._tensor(batch.action)
         loss = ((self.actor.mode(state) - action[:, : self.arm_dim]) ** 2).mean()
         _descend(self.actor_optimizer, loss)
         return loss.detach()
@@ -149,6 +157,9 @@ class RLPD(nn.Module):
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         named = {"critic": self.critic_optimizer, "actor": self.actor_optimizer, "temperature": self.temperature_optimizer}
         return named | ({"gripper": self.gripper_optimizer} if self.gripper_optimizer else {})
+
+    def _state(self, observation: Mapping[str, np.ndarray]) -> Tensor:
+        return (self._tensor(observation["state"]) - self.state_mean) / self.state_std
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)

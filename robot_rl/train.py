@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from hardware.interfaces import Source
-from robot_rl.bc import ClonedPolicy, train_cloned_policy
+from robot_rl.bc import ClonedPolicy, shown_by_person, train_cloned_policy
 from robot_rl.checkpoint import load_checkpoint, save_checkpoint
 from robot_rl.config import TrainConfig, to_dict
 from robot_rl.episodes import EpisodeStore
@@ -183,6 +183,8 @@ class RLTrainer(Trainer):
         if not (resume and self._resume()):
             for episode in self.demos:
                 self.prior.add_episode(episode)
+            if self.demos and isinstance(self.env, ForeignEnv):
+                self.agent.normalize_states_by(shown_by_person(self.demos)[0])
             if self.config.pretrain_actor and self.demos:
                 self._pretrain()
 
