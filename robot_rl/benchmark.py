@@ -1,0 +1,79 @@
+"""Quick figures of the learner on this machine: updates a second, and how close they come to its matrix-product speed."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from robot_rl.config import LearnerConfig
+from robot_rl.replay_buffer import Batch
+from robot_rl.rlpd import RLPD
+
+STATE_DIM, ACTION_DIM = 60, 7
+
+
+def median_seconds(call: Callable[[], object], seconds: float, warmup: int = 2) -> float:
+    """Median duration of ``call`` over about ``seconds`` of repetitions (at least five)."""
+    for _ in range(warmup):
+        call()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 5 or time.perf_counter() < end:
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def random_batch(size: int, rng: np.random.Generator) -> Batch:
+    def normal(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    state, following = normal(size, STATE_DIM), normal(size, STATE_DIM)
+    state[:, 0], following[:, 0] = 1.0, 1.0
+    action = np.tanh(normal(size, ACTION_DIM))
+    action[:, -1] = rng.choice([-1.0, 1.0], size)
+    discount = np.full(size, 0.97, np.float32)
+    return Batch({"state": state}, action, action, normal(size), discount, {"state": following}, action, np.zeros(size, bool))
+
+
+def sgemm_gflop_s(seconds: float = 0.5, n: int = 1024) -> float:
+    """Speed of a square float32 product, the machine's practical ceiling."""
+    a, b = torch.randn(n, n), torch.randn(n, n)
+    return 2e-9 * n**3 / median_seconds(lambda: a @ b, seconds)
+
+
+def update_gflop(config: LearnerConfig) -> float:
+    """Arithmetic of one update (``utd_ratio`` critic steps and an actor step), counting matrix products alone: a forward
+    pass is one, a backward pass two."""
+    w, b, k = config.width, config.batch_size, config.critics
+    critic = 2e-9 * b * ((STATE_DIM + ACTION_DIM) * w + w * w * (config.depth - 1) + w)
+    actor = 2e-9 * b * (STATE_DIM * w + w * w * (config.depth - 1) + 2 * w * ACTION_DIM)
+    grip = 2e-9 * b * (STATE_DIM * w + w * w * (config.depth - 1) + 3 * w) * 2
+    critic_step = critic * (3 * k + config.target_subset) + actor + grip * (3 + 3)
+    return config.utd_ratio * critic_step + 3 * actor + 2 * k * critic + grip
+
+
+def bench_learner(seconds: float = 5.0, threads: int = 1) -> dict[str, float]:
+    """Updates/s (UTD 2: two critic steps with gripper critic, one actor step) at batch 256, MLP 256×256, from state."""
+    torch.set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    floor = sgemm_gflop_s()
+    result: dict[str, float] = {"threads": threads, "sgemm_gflop_s": floor}
+    for critics in (2, 10):
+        config = LearnerConfig(critics=critics, width=256, batch_size=256, utd_ratio=2)
+        agent = RLPD(config, STATE_DIM, ACTION_DIM, gripper_index=0)
+        batches = [random_batch(256, rng) for _ in range(2)]
+        duration = median_seconds(lambda a=agent, b=batches: a.update(b), seconds / 2)
+        result[f"updates_s_{critics}_critics"] = 1.0 / duration
+        result[f"sgemm_share_{critics}_critics"] = update_gflop(config) / duration / floor
+    return result
+
+
+if __name__ == "__main__":
+    for name, value in bench_learner().items():
+        print(f"{name:28} {value:10.3f}")

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hardware.interfaces import Source
+from robot_rl.bc import ClonedPolicy, shown_by_person, train_cloned_policy
+from robot_rl.config import CloningConfig
+from robot_rl.types import Episode, EpisodeHeader, Step, StepId
+
+CONFIG = CloningConfig(width=32, depth=2, steps=400, batch_size=64)
+
+
+def demonstration(number: int, source: Source = Source.DEMO, sign: float = -1.0) -> Episode:
+    """Move against the first entry of the state; close the gripper where the second is positive, else keep it open."""
+    rng = np.random.default_rng(number)
+    steps = []
+    for i in range(20):
+        state = np.array([rng.uniform(-1, 1), rng.choice([-1.0, 1.0]), 1.0], np.float32)
+        action = np.array([0.8 * sign * state[0], -1.0 if state[1] > 0 else 1.0], np.float32)
+        zero = np.zeros(2, np.float32)
+        last = i == 19
+        step_id = StepId("demo", 0, number, i)
+        steps.append(Step(step_id, {"state": state}, action, zero, zero, source, False, 0.0, last, False, last, 0.1 * i))
+    return Episode(EpisodeHeader("demo", 0, number, "test", 0, 10.0, 2), steps, steps[-1].observation)
+
+
+def test_the_clone_does_as_shown_with_arm_and_gripper():
+    policy = ClonedPolicy(CONFIG, 3, 2, gripper_index=2)
+    losses = train_cloned_policy(policy, [demonstration(i) for i in range(10)], seed=0)
+    assert losses["validation_loss"] < 0.05
+    for x, block in ((0.5, 1.0), (-0.5, -1.0)):
+        action = policy.act({"state": np.array([x, block, 1.0], np.float32)})
+        assert action[0] == pytest.approx(-0.8 * x, abs=0.15)
+        assert action[1] == -block
+
+
+def test_only_what_a_person_drove_is_cloned():
+    """The policy's own steps in a corrected episode do the opposite: they must not be imitated (HG-DAgger)."""
+    mixed = [demonstration(i) for i in range(3)] + [demonstration(9, Source.POLICY, sign=1.0)]
+    states, _ = shown_by_person(mixed)
+    assert len(states) == 60
+    with pytest.raises(ValueError, match="record demonstrations first"):
+        shown_by_person([demonstration(1, Source.POLICY)])
+
+
+def test_training_is_deterministic_by_seed():
+    import torch
+
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        policy = ClonedPolicy(CONFIG, 3, 2, gripper_index=2)
+        train_cloned_policy(policy, [demonstration(i) for i in range(4)], seed=1, steps=50)
+        weights.append(policy.arm.weight.detach().clone())
+    assert torch.equal(*weights)
