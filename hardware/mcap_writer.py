@@ -29,7 +29,7 @@ _ONE_CHUNK_A_FLUSH = 1 << 40
 
 def to_json(value: object) -> str:
     """JSON of plain values and of numpy numbers and arrays, which become numbers and lists."""
-    return json.dumps(value, default=_plain, sort_keys=True)
+    return json.dumps(value, default=_plain)
 
 
 def _plain(value: object) -> object:
@@ -104,7 +104,7 @@ class RecordingWriter:
         self._synced_s = time.monotonic()
 
     def seal(self, outcome: Mapping[str, object] | None) -> Path:
-        """Write ``outcome`` (None: the recording was cut off) and the index, put all on disk, give the file its name."""
+        """Write ``outcome`` (None: it was cut off) and the index, put all on disk, give the file its name."""
         self._mcap.flush()
         if outcome is not None:
             self._add_metadata("outcome", outcome)

@@ -47,7 +47,7 @@ class EpisodeStore:
         listed = {row.path for row in self._manifest.rows()}
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
             if path.name not in listed:
-                self._index_file(path)
+                self._adopt(path)
 
     def writer(self, header: EpisodeHeader, kind: Kind | None = None) -> EpisodeWriter:
         """A writer for the episode of ``header``. Where its number is taken (a resumed run repeats the episodes after
@@ -104,18 +104,25 @@ class EpisodeStore:
         """Seal the beginning of a recording that was cut off; its path, or None if it holds no whole step or is still
         being written."""
         path = recover_recording(part)
-        return path if path is not None and self._index_file(path) else None
-
-    def _index_file(self, path: Path) -> bool:
+        if path is None:
+            return None
         try:
-            episode, recording = read_with_recording(path)
+            self._index_file(path)
+        except RecordingError:
+            path.unlink()
+            return None
+        return path
+
+    def _adopt(self, path: Path) -> None:
+        try:
+            self._index_file(path)
         except RecordingError as error:
             warnings.warn(f"left out of the manifest: {error}", stacklevel=3)
-            return False
+
+    def _index_file(self, path: Path) -> None:
+        episode, recording = read_with_recording(path)
         facts = [(step.source, step.reward, step.success) for step in episode.steps]
-        kind = recording.metadata["header"]["kind"]
-        self.index(path, episode.header, kind, facts, recording.complete)
-        return True
+        self.index(path, episode.header, recording.metadata["header"]["kind"], facts, recording.complete)
 
 
 def _spans(flags: Sequence[bool]) -> tuple[tuple[int, int], ...]:
