@@ -85,7 +85,7 @@ class RecordingWriter:
         channel = self._channels.get(topic)
         if channel is None:
             channel = self._register(topic, message_type)
-        stamp_ns = nanoseconds(stamp_s)
+        stamp_ns = max(nanoseconds(stamp_s), 0)  # MCAP counts from 0; a first camera frame may be older than the clock
         self._mcap.add_message(channel, stamp_ns, data, stamp_ns, sequence)
 
     def flush(self) -> None:

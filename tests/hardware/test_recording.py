@@ -264,5 +264,14 @@ def test_the_disk_is_synced_in_the_background(tmp_path, monkeypatch):
     assert len(robots(read_recording(tmp_path / "a.mcap"))) == 4
 
 
+def test_what_is_older_than_the_clock_is_recorded(tmp_path):
+    observation = make_robot(np.random.default_rng(0), 0.0, ("wrist",))
+    writer = RecordingWriter(tmp_path / "a.mcap", {})
+    write_robot(writer, observation, 0)
+    writer.seal({})
+    assert observation.frames["wrist"].stamp_s < 0
+    assert_same_robot(robots(read_recording(tmp_path / "a.mcap"))[0], observation)
+
+
 def test_seconds_become_whole_nanoseconds():
     assert ros_messages.nanoseconds(0.1 + 0.2) == 300_000_000
