@@ -1,0 +1,122 @@
+"""Demonstrations: recorded by the environment's person or by a scripted policy, kept on disk, cloned into a base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hardware.interfaces import Source
+from robot_rl.bc import ClonedPolicy, train_cloned_policy
+from robot_rl.config import CloningConfig
+from robot_rl.env import RobotEnv
+from robot_rl.episodes import EpisodeStore, load_demos
+from robot_rl.foreign import ForeignEnv
+from robot_rl.policy import Interface, load_policy, save_policy
+from robot_rl.rollout import DEMO_SEEDS, EnvSpec, Rollout, load_callable
+from robot_rl.types import Episode, Observation
+
+ATTEMPTS_PER_DEMO = 5
+"""Failed demonstrations are thrown away, as people do; a source that fails more often than this is refused."""
+
+
+class Demonstrator(Protocol):
+    """A policy that drives a demonstration."""
+
+    def reset(self) -> None:
+        """Called before each episode."""
+        ...
+
+    def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray: ...
+
+
+class RestingPolicy:
+    """Proposes to stay: what runs under a person who drives all of the time."""
+
+    def __init__(self, action_dim: int):
+        self._action = np.zeros(action_dim, np.float32)
+
+    def reset(self) -> None: ...
+
+    def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray:
+        return self._action
+
+
+class ScriptedPolicy:
+    """``module:function`` as a demonstrator. ``function(env)`` is called at the start of each episode with the
+    environment itself (its privileged state included) and returns ``observation -> action``: the observation as this
+    project flattens it, the action in [-1, 1]."""
+
+    def __init__(self, path: str, env: RobotEnv | ForeignEnv):
+        self._make: Callable[[Any], Callable[[Observation], Any]] = load_callable(path)
+        self._env = env.env.unwrapped if isinstance(env, ForeignEnv) else env
+
+    def reset(self) -> None:
+        self._act: Callable[[Observation], Any] | None = None
+
+    def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray:
+        if self._act is None:  # only now has the environment begun the episode
+            self._act = self._make(self._env)
+        return np.asarray(self._act(observation), np.float32)
+
+
+def collect_demos(
+    folder: Path,
+    spec: EnvSpec,
+    count: int,
+    seed: int,
+    policy: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, wanted: None,
+) -> list[Episode]:
+    """``count`` successful demonstrations on the demonstration stream of ``seed``, recorded in ``folder``.
+
+    What the folder already holds counts. The person of ``spec`` drives (a rule that takes over at once), or the scripted
+    ``policy`` (``module:function``). Raises ValueError when too few attempts succeed.
+    """
+    env = spec.make()
+    store = EpisodeStore(folder, kind="demo")
+    try:
+        name, action_dim = env.task.spec.name, int(env.action_space.shape[0])  # type: ignore[index]
+        episodes = [e for e in load_demos(folder, name, action_dim) if e.success] if store.list() else []
+        attempts = store.next_episode("demo")
+        rollout = Rollout(env, spec, "demo", seed, DEMO_SEEDS, store, first_episode=attempts)
+        demonstrator: Demonstrator = RestingPolicy(action_dim) if policy is None else ScriptedPolicy(policy, env)
+        while len(episodes) < count:
+            if attempts >= ATTEMPTS_PER_DEMO * count:
+                raise ValueError(
+                    f"only {len(episodes)} of {attempts} demonstrations of '{name}' succeeded: {count} wanted"
+                )
+            demonstrator.reset()
+            episode = next(iter(rollout.episodes(demonstrator, 1, label=Source.DEMO)))
+            attempts += 1
+            if episode.success:
+                episodes.append(episode)
+                progress(len(episodes), count)
+            else:
+                failed = [row.path for row in store.list() if (row.run, row.episode) == ("demo", rollout.episode)]
+                store.label(failed[-1], "discard")
+        return episodes[:count]
+    finally:
+        store.close()
+        env.close()
+
+
+def clone_base(folder: Path, spec: EnvSpec, config: CloningConfig, demos: list[Episode], seed: int) -> ClonedPolicy:
+    """The behaviour-cloned base of ``demos``, saved in ``folder``; what is already there is loaded instead."""
+    if (folder / "policy.json").exists():
+        policy, _ = load_policy(folder)
+        assert isinstance(policy, ClonedPolicy)
+        return policy
+    import torch
+
+    env = spec.make()
+    interface = Interface.of(env)
+    env.close()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        policy = ClonedPolicy(config, interface.state_dim, interface.action_dim, interface.gripper_index)
+    train_cloned_policy(policy, demos, seed)
+    save_policy(folder, policy, interface)
+    return policy

@@ -1,0 +1,88 @@
+"""The commands of ``robot-rl`` that join the twin with the learner: demo, replay, tasks.
+
+Together with :mod:`sim.demo` the only place in ``sim`` that may import all of ``robot_rl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from robot_rl.commands import Command, preset_named_in, task_ids
+from robot_rl.config import TrainConfig, preset
+
+
+@dataclass(kw_only=True)
+class Demo(Command):
+    """From nothing to a reliable policy in the twin: demonstrations, base, training, test, video, report."""
+
+    demos: int = 20
+    """Demonstrations by the scripted person."""
+    skill: str = "expert"
+    """Of the scripted person: novice, intermediate, expert."""
+    takeover: str = "watchful"
+    """When the person takes over: watchful, no_progress, leaving_funnel, never."""
+    test_episodes: int = 200
+    """Episodes of the final test, declared before training begins."""
+    workers: int = 2
+    """Processes of an evaluation."""
+    video: bool = True
+    """Render demo.mp4 (needs an off-screen renderer)."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    """Every setting of the preset can be overridden."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> Demo:
+        name = preset_named_in(arguments) or cls.preset
+        return cls(preset=name, config=preset(name))
+
+    def run(self) -> Mapping[str, Any]:
+        if self.env is not None:
+            raise ValueError("the demo runs the twin's tasks: give --task; for other environments use `robot-rl train`")
+        from sim.demo import run_demo
+
+        return run_demo(self, self.folder("demo"))
+
+
+@dataclass(kw_only=True)
+class Replay(Command):
+    """Replay a recorded episode in the twin: as it moved, or by doing its actions again."""
+
+    episode: Annotated[Path, tyro.conf.Positional]
+    """The episode's .mcap file."""
+    mode: Literal["kinematic", "actions"] = "actions"
+    """kinematic: show the recorded motion. actions: command it again and report how far it comes out differently."""
+    video: Path | None = None
+    """Write a side-by-side video here (.mp4)."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> Replay:
+        return cls(episode=tyro.MISSING)
+
+    def run(self) -> Mapping[str, Any]:
+        import dataclasses
+
+        from sim.replay import replay
+
+        report = replay(self.episode, self.mode, self.video)
+        return {"episode": self.episode, "mode": self.mode, **dataclasses.asdict(report)}
+
+
+@dataclass(kw_only=True)
+class Tasks(Command):
+    """List the tasks of the twin."""
+
+    def run(self) -> Mapping[str, Any]:
+        from robot_rl.rollout import EnvSpec
+
+        rows = []
+        for name, env_id in task_ids().items():
+            env = EnvSpec(env_id).make()
+            spec = env.task.spec
+            rows.append({"task": name, "env": env_id, "max_steps": spec.max_steps, "instruction": spec.instruction})
+            env.close()
+        return {"tasks": rows}
