@@ -1,8 +1,8 @@
 """Rigid-body geometry on tuples of floats.
 
-Plain Python on purpose: these run inside the guard's 100 Hz tick, where one ``scipy`` rotation costs more than the whole
-tick. ``scipy`` is the oracle of the tests instead. Quaternions are xyzw, unit, returned with w >= 0; rotation vectors are
-axis times angle (rad); deltas are expressed in base axes: ``R_end = exp(delta) R_start``.
+Plain Python on purpose: these run inside the guard's 100 Hz tick, where one ``scipy`` rotation costs more than the
+whole tick. ``scipy`` is the oracle of the tests instead. Quaternions are xyzw, unit, returned with w >= 0; rotation
+vectors are axis times angle (rad); deltas are expressed in base axes: ``R_end = exp(delta) R_start``.
 """
 
 from __future__ import annotations

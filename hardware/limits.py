@@ -1,7 +1,7 @@
 """The numbers the guard enforces: the one place where a limit stands.
 
-Ids (S1, S4, ...) are those of ``docs/safety.md``, which says what each means and how it is tested; a test keeps the two in
-step. Norms are Euclidean over three axes unless said otherwise.
+Ids (S1, S4, ...) are those of ``docs/safety.md``, which says what each means and how it is tested; a test keeps the two
+in step. Norms are Euclidean over three axes unless said otherwise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OUR_CHOICE = "our choice"
 def limit(
     id: str, default: float, unit: str, source: str, sentence: str, minimum: float = 0.0, maximum: float = inf
 ) -> Any:
-    """A dataclass field that carries what the documentation and the range check need: ``minimum < value <= maximum``."""
+    """A field that carries what the documentation and the range check need: ``minimum < value <= maximum``."""
     metadata = {
         "id": id,
         "unit": unit,

@@ -1,0 +1,225 @@
+"""A robot whose drivers live in this process: arm, cameras, teleop and guard behind ``reset / command / observe``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from threading import Lock
+
+from hardware.cell import Cell
+from hardware.geometry import pose_distance
+from hardware.guard import EngageError, Guard
+from hardware.interfaces import (
+    Arm,
+    ArmCommand,
+    ArmState,
+    Camera,
+    Clock,
+    ExecutedCommand,
+    Gripper,
+    GuardMode,
+    Pose,
+    Refusal,
+    ResetError,
+    ResetPlan,
+    RobotObservation,
+    Source,
+    TeleopDevice,
+    TeleopSample,
+)
+
+_POLL_S = 0.05  # how often a reset looks whether it has arrived
+_REPEAT_POLLS = 4  # and repeats its command, should S7 have brought the target back
+
+
+class StepLog:
+    """What happened since the last command: who drove, what changed, what was refused."""
+
+    def __init__(self, executed: ExecutedCommand) -> None:
+        self.newest = executed
+        self.clear()
+
+    def clear(self) -> None:
+        self._human = self._held = False
+        self._changes: list[ExecutedCommand] = []
+        self._refusals: dict[tuple[str, Source], Refusal] = {}
+
+    def add(self, executed: ExecutedCommand) -> None:
+        """Take in one tick."""
+        before, self.newest = self.newest, executed
+        source = executed.source
+        if source is Source.HUMAN:
+            self._human = True
+        elif source is Source.HOLD:
+            self._held = True
+        if (
+            (executed.target is not before.target and executed.target != before.target)
+            or executed.gripper != before.gripper
+            or source is not before.source
+        ):
+            self._changes.append(executed)
+        for refusal in executed.refusals:
+            key = (refusal.limit, refusal.source)
+            if key not in self._refusals or refusal.amount > self._refusals[key].amount:
+                self._refusals[key] = refusal
+
+    def summary(self) -> tuple[ExecutedCommand, tuple[ExecutedCommand, ...]]:
+        """The newest command as ``RobotObservation.executed`` documents it, and the changes."""
+        source = Source.HUMAN if self._human else Source.HOLD if self._held else Source.POLICY
+        executed, refusals = self.newest, tuple(self._refusals.values())
+        if source is not executed.source or refusals != executed.refusals:
+            executed = replace(executed, source=source, refusals=refusals)
+        return executed, tuple(self._changes)
+
+
+class LocalRobot:
+    """Implements :class:`hardware.interfaces.Robot`. ``teleop`` may be replaced at any time."""
+
+    def __init__(
+        self,
+        arm: Arm,
+        cameras: Mapping[str, Camera],
+        teleop: TeleopDevice,
+        cell: Cell,
+        clock: Clock,
+        limits_profile: str = "collaborative",
+        teleop_speed: tuple[float, float] = (0.08, 0.6),
+    ) -> None:
+        """``teleop_speed``: the person's target at full deflection, per axis: ``max_step_m * control_hz`` and
+        ``max_step_rad * control_hz`` of the task. Drivers are connected already; their owner closes over them here."""
+        self.arm, self.cameras, self.teleop, self.cell, self.clock = arm, cameras, teleop, cell, clock
+        self.guard = Guard(cell, limits_profile, teleop_speed)
+        self._sequence = 0
+        self._lock = Lock()
+        self._arm_state = arm.read()
+        self._log = StepLog(self.guard.tick(clock.now(), self._arm_state, TeleopSample(clock.now())))
+        clock.every(cell.guard_period_s, self._tick)
+
+    def reset(self, plan: ResetPlan) -> RobotObservation:
+        """Bring the arm to ``plan.start`` and engage. Raises :class:`ResetError` if it does not arrive, or if the guard
+        stands in HOLD or FAULT and the cell leaves it to a person to clear that."""
+        try:
+            self._clear_stop()
+            if plan.teleport is not None:
+                self._teleport(plan)
+            else:
+                self._move(plan)
+        except EngageError as error:
+            raise ResetError(f"reset refused: {error}") from None
+        self.guard.begin_session(resetting=False)
+        self._sequence = 0
+        with self._lock:
+            self._log.clear()
+        return self.observe()
+
+    def command(self, command: ArmCommand) -> None:
+        """Post a target; the robot numbers it itself."""
+        self._sequence += 1
+        arrival_s = self.clock.now() + self.clock.delay_s("command")
+        with self._lock:
+            self._log.clear()
+        self.guard.submit(replace(command, sequence=self._sequence, session=self.guard.session), arrival_s)
+
+    def observe(self) -> RobotObservation:
+        """State, frames and what was executed since the last command. Raises ``TimeoutError`` naming a stale camera."""
+        with self._lock:
+            executed, changes = self._log.summary()
+        settings = self.cell.cameras
+        frames = {
+            name: camera.read_latest(settings[name].max_age_s if name in settings else 0.2)
+            for name, camera in self.cameras.items()
+        }
+        state = self.arm.read()
+        return RobotObservation(self.clock.now(), state, frames, executed, changes)
+
+    def hold(self, reason: str = "the operator asked for it") -> None:
+        """A controlled stop."""
+        self.guard.hold(reason)
+
+    def resume(self) -> None:
+        """The operator clears HOLD; raises :class:`hardware.guard.EngageError` while it brakes."""
+        self.guard.resume(self.arm.read(), self.clock.now())
+
+    def close(self) -> None:
+        """Disarm and close the drivers."""
+        self.guard.reset()
+        self.arm.close()
+        self.teleop.close()
+        for camera in self.cameras.values():
+            camera.close()
+
+    # -- the guard's tick --------------------------------------------------------------------------------------------
+
+    def _tick(self, now: float) -> None:
+        guard = self.guard
+        try:
+            self._arm_state = self.arm.read()
+        except ConnectionError as error:
+            guard.hold(f"arm lost: {error}", GuardMode.FAULT)
+        executed = guard.tick(now, self._arm_state, self.teleop.read(now))
+        if executed.mode is not GuardMode.DISARMED:
+            self.arm.command(executed.reference)
+        with self._lock:
+            self._log.add(executed)
+
+    # -- resets ------------------------------------------------------------------------------------------------------
+
+    def _clear_stop(self) -> None:
+        guard = self.guard
+        if guard.mode < GuardMode.HOLD:
+            return
+        if not self.cell.scripted_operator:
+            how = "resume()" if guard.mode is GuardMode.HOLD else "guard.reset()"
+            raise ResetError(f"the guard is in {guard.mode.name} ({guard.reason}); the operator must clear it: {how}")
+        deadline = self.clock.now() + 1.0
+        while not guard.at_rest and self.clock.now() < deadline:
+            self.clock.sleep_until(self.clock.now() + _POLL_S)
+        guard.reset()
+
+    def _teleport(self, plan: ResetPlan) -> None:
+        assert plan.teleport is not None
+        self.guard.reset()
+        plan.teleport()
+        self._engage(plan.gripper)
+        _verify(self._arm_state, plan.start, plan, "after teleporting")
+
+    def _engage(self, gripper: Gripper) -> None:
+        self._arm_state = state = self.arm.read()
+        executed = self.guard.engage(state, self.clock.now(), gripper)
+        self.arm.command(executed.reference)
+        with self._lock:
+            self._log.add(executed)
+
+    def _move(self, plan: ResetPlan) -> None:
+        if self.guard.mode is GuardMode.DISARMED:
+            self._engage(Gripper.HOLD)
+        session = self.guard.begin_session(resetting=True)
+        deadline = self.clock.now() + plan.timeout_s
+        sequence = 0
+        for pose in (*plan.waypoints, plan.start):
+            polls = 0
+            while not (_arrived(self._arm_state, pose, plan) and self.guard.at_rest):
+                if self.clock.now() >= deadline:
+                    _verify(self._arm_state, pose, plan, f"after {plan.timeout_s:g} s")
+                if polls % _REPEAT_POLLS == 0:
+                    sequence += 1
+                    self.guard.submit(ArmCommand(pose, plan.gripper, sequence, session), self.clock.now())
+                polls += 1
+                self.clock.sleep_until(self.clock.now() + _POLL_S)
+                if self.guard.mode >= GuardMode.HOLD:
+                    raise ResetError(f"the guard went to {self.guard.mode.name} during the reset: {self.guard.reason}")
+
+
+def _arrived(state: ArmState, goal: Pose, plan: ResetPlan) -> bool:
+    metres, radians = pose_distance(state.T_base_ee, goal)
+    return metres <= plan.position_tolerance_m and radians <= plan.rotation_tolerance_rad
+
+
+def _verify(state: ArmState, goal: Pose, plan: ResetPlan, when: str) -> None:
+    if not _arrived(state, goal, plan):
+        metres, radians = pose_distance(state.T_base_ee, goal)
+        raise ResetError(
+            f"reset did not arrive: {1000 * metres:.1f} mm and {radians:.3f} rad from the goal {when}, "
+            f"{1000 * plan.position_tolerance_m:.1f} mm and {plan.rotation_tolerance_rad:.3f} rad are allowed; "
+            "clear the way or move the start"
+        )

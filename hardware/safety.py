@@ -1,0 +1,154 @@
+"""Limits as pure functions: what is checked of inputs, what is clipped of targets, when the gripper may move.
+
+Ids are those of ``docs/safety.md``. The guard runs :data:`CHECKS` every tick; a further watchdog is a further entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, isfinite, sqrt
+from typing import NamedTuple
+
+from hardware.cell import Workspace
+from hardware.geometry import quat_normalize
+from hardware.interfaces import ArmCommand, ArmState, Gripper, GuardMode, Pose, TeleopSample, Vector3
+from hardware.limits import Limits
+from hardware.reference import Motion, Profile, stop_distance
+
+RETREAT = 0.95
+"""After S7 the target stays this fraction of the lead limit ahead, so that the limit is not touched again at once."""
+
+
+class GuardInputs(NamedTuple):
+    """What one tick sees. ``commands`` are those that arrived since the tick before, in order of arrival."""
+
+    arm: ArmState
+    teleop: TeleopSample
+    commands: tuple[ArmCommand, ...] = ()
+
+
+class Check(NamedTuple):
+    """A watchdog on the inputs: ``excess`` > 0, for as long as ``persist_s`` says, moves the guard to ``mode``."""
+
+    limit: str
+    says: str
+    """What it means when it trips, for people."""
+    mode: GuardMode
+    excess: Callable[[GuardInputs, Limits, Workspace], float]
+    """How far over the limit, SI; 0 or less is fine."""
+    persist_s: Callable[[Limits], float] = lambda limits: 0.0
+
+
+def _unreadable(inputs: GuardInputs, limits: Limits, workspace: Workspace) -> float:
+    # A sum is finite only if every term is: one call instead of thirty.
+    arm, teleop = inputs.arm, inputs.teleop
+    pose = arm.T_base_ee
+    total = sum(pose.position_m) + sum(pose.quat_xyzw) + sum(arm.ee_twist) + arm.gripper_width_m
+    return 0.0 if isfinite(total) and isfinite(sum(teleop.twist)) else 1.0
+
+
+def _outside(inputs: GuardInputs, limits: Limits, workspace: Workspace) -> float:
+    return workspace.excess(inputs.arm.T_base_ee.position_m) - limits.max_workspace_excess_m
+
+
+def _overspeed(inputs: GuardInputs, limits: Limits, workspace: Workspace) -> float:
+    x, y, z, *_ = inputs.arm.ee_twist
+    square = x * x + y * y + z * z
+    limit = limits.max_measured_speed_m_s
+    return sqrt(square) - limit if square > limit * limit else 0.0
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("S1", "the arm or the teleop device reports numbers that are not finite", GuardMode.HOLD, _unreadable),
+    Check("S4", "the arm is measured outside the workspace", GuardMode.FAULT, _outside),
+    Check("S5", "the arm moves too fast", GuardMode.FAULT, _overspeed, lambda limits: limits.measured_speed_window_s),
+)
+
+
+def is_sound(command: ArmCommand, limits: Limits) -> bool:
+    """S1: finite numbers, right shapes, a unit quaternion. Comparisons are written so that NaN fails them."""
+    try:
+        (x, y, z), (qx, qy, qz, qw) = command.T_base_ee
+        norm = sqrt(qx * qx + qy * qy + qz * qz + qw * qw)
+        sound = isfinite(x + y + z) and abs(norm - 1.0) <= limits.quat_norm_tolerance
+        return bool(sound) and command.gripper in _GRIPPER_COMMANDS
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+_GRIPPER_COMMANDS = frozenset(Gripper)
+
+
+def as_unit(pose: Pose) -> Pose:
+    """A sound pose on plain floats, unit quaternion with positive w; the very same object where it already is."""
+    (x, y, z), q = pose
+    qx, qy, qz, qw = q
+    unit = abs(qx * qx + qy * qy + qz * qz + qw * qw - 1.0) < 1e-9 and qw >= 0.0
+    if unit and type(x) is type(y) is type(z) is type(qx) is type(qy) is type(qz) is type(qw) is float:
+        return pose
+    return Pose((float(x), float(y), float(z)), quat_normalize((float(qx), float(qy), float(qz), float(qw))))
+
+
+def clip_norm(vector: Vector3, limit: float) -> Vector3:
+    """``vector`` shortened to ``limit``."""
+    x, y, z = vector
+    square = x * x + y * y + z * z
+    if square <= limit * limit:
+        return vector
+    scale = limit / sqrt(square)
+    return x * scale, y * scale, z * scale
+
+
+def lead_excess(
+    motion: Motion, measured: Vector3, measured_velocity: Vector3, stop: Profile, limit: float, period_s: float
+) -> float:
+    """S7: how far over ``limit`` the lead would get if the reference braked from the next tick on.
+
+    The stopping distance is that of the speed relative to the arm's: an arm that keeps up is not braked. 0 where the
+    reference does not move away from the arm.
+    """
+    outward, square = 0.0, 0.0
+    for position, velocity, acceleration, at, speed in zip(*motion, measured, measured_velocity, strict=True):
+        lead = position - at
+        relative = velocity - speed
+        travel = stop_distance(relative, acceleration, stop) + relative * period_s
+        outward += lead * travel + travel * travel
+        square += (lead + travel) ** 2
+    if outward <= 0.0 or square <= limit * limit:
+        return 0.0
+    return sqrt(square) - limit
+
+
+def bring_back(target: Vector3, reference: Vector3, measured: Vector3, limit: float) -> Vector3:
+    """S7: ``target`` without what of it leads over ``measured`` by more than ``limit``, along ``reference``'s lead.
+
+    Only that component goes: an arm pressed against a surface may still slide along it.
+    """
+    lead = tuple(a - b for a, b in zip(reference, measured, strict=True))
+    distance = sqrt(sum(x * x for x in lead))
+    if distance == 0.0:
+        return target
+    ahead = sum((t - m) * x for t, m, x in zip(target, measured, lead, strict=True)) / distance
+    excess = ahead - RETREAT * limit
+    if excess <= 0.0:
+        return target
+    x, y, z = (t - excess * component / distance for t, component in zip(target, lead, strict=True))
+    return x, y, z
+
+
+class GripperState(NamedTuple):
+    """The last command let through and when it changed."""
+
+    command: Gripper = Gripper.HOLD
+    changed_s: float = -inf
+    width_m: float = 0.0
+    """Finger distance commanded."""
+
+
+def debounce(state: GripperState, wanted: Gripper, now: float, limits: Limits) -> tuple[bool, float]:
+    """S28: whether a change to ``wanted`` is due, and how many seconds too early it came (0 if not)."""
+    if wanted is Gripper.HOLD or wanted == state.command:
+        return False, 0.0
+    early = limits.min_gripper_toggle_s - (now - state.changed_s)
+    # Ticks fall on a grid; half a nanosecond of rounding is not impatience.
+    return (True, 0.0) if early <= 1e-9 else (False, early)
