@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
 import mujoco
 import numpy as np
 
-from hardware.geometry import wxyz_from_xyzw, xyzw_from_wxyz
+from hardware.geometry import quat_normalize, wxyz_from_xyzw, xyzw_from_wxyz
 from hardware.interfaces import Pose
 
 ASSETS = Path(str(files("sim") / "assets"))
@@ -38,6 +39,7 @@ class World:
         self.generation = 0
         """Counts jumps (a reset, a loaded state): what was captured before one does not show the world after it."""
         self._steps = 0
+        self._alarm: tuple[int, Callable[[], None]] | None = None
         self._raw_wrench = self.data.sensordata[:6]
         self._wrench = self.data.userdata[:6]
         self._change = np.zeros(6)
@@ -57,6 +59,11 @@ class World:
 
     def step(self, count: int = 1) -> None:
         """Take ``count`` physics steps."""
+        if self._alarm is not None and self._alarm[0] < self._steps + count:
+            (due, call), self._alarm = self._alarm, None
+            count -= due - self._steps
+            self.step(due - self._steps)
+            call()
         model, data, raw, filtered, change = self.model, self.data, self._raw_wrench, self._wrench, self._change
         step1, step2, gain = mujoco.mj_step1, mujoco.mj_step2, self._filter_gain
         # The second half first: this leaves poses and velocities of the *new* time in data, where mj_step leaves the old.
@@ -68,6 +75,10 @@ class World:
             step1(model, data)
         self._steps += count
 
+    def set_alarm(self, steps: int, call: Callable[[], None]) -> None:
+        """Call ``call()`` in ``steps`` physics steps, unless another alarm replaces this one: the arm's watchdog."""
+        self._alarm = (self._steps + steps, call)
+
     def reset(self) -> None:
         """Put everything where the model has it; time goes on."""
         mujoco.mj_resetData(self.model, self.data)
@@ -76,6 +87,7 @@ class World:
     def refresh(self) -> None:
         """Bring derived quantities, the wrist filter and the time up to date after poses were set by hand."""
         self.data.time = self.time_s
+        self._alarm = None
         mujoco.mj_forward(self.model, self.data)
         self._wrench[:] = self._raw_wrench
         self.data.qacc_warmstart[:] = self.data.qacc
@@ -97,6 +109,7 @@ class World:
         mujoco.mj_setState(self.model, self.data, state, STATE)
         self._steps = round(self.data.time / self.timestep_s)
         mujoco.mj_step1(self.model, self.data)
+        self._alarm = None
         self.generation += 1
 
     # -- poses -------------------------------------------------------------------------------------------------------
@@ -104,14 +117,14 @@ class World:
     def body_pose(self, name: str) -> Pose:
         """``T_base_body``."""
         body = self.data.body(name)
-        return Pose(tuple(body.xpos.tolist()), xyzw_from_wxyz(tuple(body.xquat.tolist())))
+        return Pose(tuple(body.xpos.tolist()), quat_normalize(xyzw_from_wxyz(tuple(body.xquat.tolist()))))
 
     def site_pose(self, name: str) -> Pose:
         """``T_base_site``."""
         site = self.data.site(name)
         quat = np.empty(4)
         mujoco.mju_mat2Quat(quat, site.xmat)
-        return Pose(tuple(site.xpos.tolist()), xyzw_from_wxyz(tuple(quat.tolist())))
+        return Pose(tuple(site.xpos.tolist()), quat_normalize(xyzw_from_wxyz(tuple(quat.tolist()))))
 
     def place(self, name: str, pose: Pose) -> None:
         """Put a mocap body or a free body at rest at ``pose``; call :meth:`refresh` after the last one."""
