@@ -68,10 +68,9 @@ class Guard:
     @property
     def at_rest(self) -> bool:
         """The reference does not move and has nowhere to go."""
-        state = self._state
-        return (
-            state.translation.at_rest and state.rotation.at_rest and state.translation.target == state.target.position
-        )
+        translation, rotation, target = self._state.translation, self._state.rotation, self._state.target
+        heading = (translation.target, rotation.target)
+        return translation.at_rest and rotation.at_rest and heading == (target.position, target.rotation)
 
     def submit(self, command: ArmCommand, arrival_s: float) -> None:
         """Post a command that the guard sees from ``arrival_s`` on."""

@@ -110,7 +110,8 @@ def _receive(
     settings: GuardSettings, state: GuardState, commands: tuple[ArmCommand, ...], now: float, refusals: Refusals
 ) -> tuple[GuardState, ArmCommand | None]:
     """S1 and the order of commands. A bad command holds at once, however good its neighbours; enough of them fault."""
-    limits, sound = settings.limits, []
+    limits = settings.limits
+    sound: list[ArmCommand] = []
     for command in commands:
         if is_sound(command, limits):
             sound.append(command)
@@ -120,8 +121,8 @@ def _receive(
         refusals.append(Refusal("S1", 1.0, Source.POLICY))
         state = escalate(state, mode, "S1: the policy sent a command that is not a finite pose with a unit quaternion")
         state = state._replace(bad_commands_s=recent[-limits.bad_commands_to_fault :])
-    mux, command = newest(state.mux, sound)
-    return (state if mux is state.mux else state._replace(mux=mux)), command
+    mux, latest = newest(state.mux, sound)
+    return state._replace(mux=mux), latest
 
 
 def _drive(

@@ -152,10 +152,11 @@ class RobotObservation:
     frames: Mapping[str, CameraFrame]
     executed: ExecutedCommand
     """The newest accepted command. Its ``source`` is HUMAN if the person drove in any tick since the last
-    :meth:`Robot.command`, else HOLD if the guard held in any, else POLICY."""
+    :meth:`Robot.command`, else HOLD if the guard held in any, else POLICY; its ``refusals`` are those of all these
+    ticks, the greatest of each limit and source."""
     changes: tuple[ExecutedCommand, ...] = ()
-    """Ticks since the last :meth:`Robot.command` at which the accepted target, the gripper or the source changed: enough
-    to run the motion again exactly."""
+    """Ticks since the last :meth:`Robot.command` at which the accepted target, the gripper or the source changed:
+    enough to run the motion again exactly."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from threading import Lock
 
 from hardware.cell import Cell
@@ -107,7 +108,6 @@ class LocalRobot:
         except EngageError as error:
             raise ResetError(f"reset refused: {error}") from None
         self.guard.begin_session(resetting=False)
-        self._sequence = 0
         with self._lock:
             self._log.clear()
         return self.observe()
@@ -181,7 +181,8 @@ class LocalRobot:
         self.guard.reset()
         plan.teleport()
         self._engage(plan.gripper)
-        _verify(self._arm_state, plan.start, plan, "after teleporting")
+        if not _arrived(self._arm_state, plan.start, plan):
+            raise _not_arrived(self._arm_state, plan.start, plan, "after teleporting")
 
     def _engage(self, gripper: Gripper) -> None:
         self._arm_state = state = self.arm.read()
@@ -194,20 +195,26 @@ class LocalRobot:
         if self.guard.mode is GuardMode.DISARMED:
             self._engage(Gripper.HOLD)
         session = self.guard.begin_session(resetting=True)
-        deadline = self.clock.now() + plan.timeout_s
-        sequence = 0
-        for pose in (*plan.waypoints, plan.start):
-            polls = 0
-            while not (_arrived(self._arm_state, pose, plan) and self.guard.at_rest):
-                if self.clock.now() >= deadline:
-                    _verify(self._arm_state, pose, plan, f"after {plan.timeout_s:g} s")
-                if polls % _REPEAT_POLLS == 0:
-                    sequence += 1
-                    self.guard.submit(ArmCommand(pose, plan.gripper, sequence, session), self.clock.now())
-                polls += 1
-                self.clock.sleep_until(self.clock.now() + _POLL_S)
-                if self.guard.mode >= GuardMode.HOLD:
-                    raise ResetError(f"the guard went to {self.guard.mode.name} during the reset: {self.guard.reason}")
+        deadline_s, sequences = self.clock.now() + plan.timeout_s, count(1)
+        try:
+            for pose in (*plan.waypoints, plan.start):
+                self._go_to(pose, plan, deadline_s, session, sequences)
+        finally:
+            self.guard.begin_session(resetting=False)
+
+    def _go_to(self, goal: Pose, plan: ResetPlan, deadline_s: float, session: int, sequences: Iterator[int]) -> None:
+        for polls in count():
+            if polls % _REPEAT_POLLS == 0:
+                command = ArmCommand(goal, plan.gripper, next(sequences), session)
+                self.guard.submit(command, self.clock.now())
+            self.clock.sleep_until(self.clock.now() + _POLL_S)
+            if self.guard.mode >= GuardMode.HOLD:
+                raise ResetError(f"the guard went to {self.guard.mode.name} during the reset: {self.guard.reason}")
+            gripped = plan.gripper in (Gripper.HOLD, self.guard.state.gripper.command)
+            if gripped and self.guard.at_rest and _arrived(self._arm_state, goal, plan):
+                return
+            if self.clock.now() >= deadline_s:
+                raise _not_arrived(self._arm_state, goal, plan, f"after {plan.timeout_s:g} s")
 
 
 def _arrived(state: ArmState, goal: Pose, plan: ResetPlan) -> bool:
@@ -215,11 +222,10 @@ def _arrived(state: ArmState, goal: Pose, plan: ResetPlan) -> bool:
     return metres <= plan.position_tolerance_m and radians <= plan.rotation_tolerance_rad
 
 
-def _verify(state: ArmState, goal: Pose, plan: ResetPlan, when: str) -> None:
-    if not _arrived(state, goal, plan):
-        metres, radians = pose_distance(state.T_base_ee, goal)
-        raise ResetError(
-            f"reset did not arrive: {1000 * metres:.1f} mm and {radians:.3f} rad from the goal {when}, "
-            f"{1000 * plan.position_tolerance_m:.1f} mm and {plan.rotation_tolerance_rad:.3f} rad are allowed; "
-            "clear the way or move the start"
-        )
+def _not_arrived(state: ArmState, goal: Pose, plan: ResetPlan, when: str) -> ResetError:
+    metres, radians = pose_distance(state.T_base_ee, goal)
+    return ResetError(
+        f"reset did not arrive: {1000 * metres:.1f} mm and {radians:.3f} rad from the goal {when}, "
+        f"{1000 * plan.position_tolerance_m:.1f} mm and {plan.rotation_tolerance_rad:.3f} rad are allowed; "
+        "clear the way or move the start"
+    )

@@ -102,21 +102,25 @@ def clip_norm(vector: Vector3, limit: float) -> Vector3:
 def lead_excess(
     motion: Motion, measured: Vector3, measured_velocity: Vector3, stop: Profile, limit: float, period_s: float
 ) -> float:
-    """S7: how far over ``limit`` the lead would get if the reference braked from the next tick on.
+    """S7: how far over ``limit`` the lead is, or would get if the reference braked from the next tick on.
 
-    The stopping distance is that of the speed relative to the arm's: an arm that keeps up is not braked. 0 where the
-    reference does not move away from the arm.
+    The stopping distance is that of the speed relative to the arm's: an arm that keeps up is not braked.
     """
-    outward, square = 0.0, 0.0
+    now, soon = 0.0, 0.0
     for position, velocity, acceleration, at, speed in zip(*motion, measured, measured_velocity, strict=True):
         lead = position - at
         relative = velocity - speed
         travel = stop_distance(relative, acceleration, stop) + relative * period_s
-        outward += lead * travel + travel * travel
-        square += (lead + travel) ** 2
-    if outward <= 0.0 or square <= limit * limit:
-        return 0.0
-    return sqrt(square) - limit
+        now += lead * lead
+        soon += (lead + travel) ** 2
+    return max(0.0, sqrt(max(now, soon)) - limit)
+
+
+def moves_ahead(motion: Motion, measured: Vector3) -> bool:
+    """S7: whether the reference moves, or is about to move, away from the arm; one that returns must not be braked."""
+    position, velocity, acceleration = motion
+    ahead = [p - m for p, m in zip(position, measured, strict=True)]
+    return any(sum(a * x for a, x in zip(ahead, rate, strict=True)) > 0.0 for rate in (velocity, acceleration))
 
 
 def bring_back(target: Vector3, reference: Vector3, measured: Vector3, limit: float) -> Vector3:

@@ -8,7 +8,7 @@ from hardware.guard_state import GuardSettings, GuardState, Target
 from hardware.interfaces import ArmState, Pose, Refusal, Source, Vector3
 from hardware.mux import within_reach
 from hardware.reference import Motion, Planner, PlanningError, Profile, Track, orientation, rotvec_near, stop_distance
-from hardware.safety import bring_back, clip_norm, lead_excess
+from hardware.safety import bring_back, clip_norm, lead_excess, moves_ahead
 
 Refusals = list[Refusal]
 
@@ -47,28 +47,31 @@ def resting_target(settings: GuardSettings, state: GuardState) -> Target:
 
 
 def limit_lead(settings: GuardSettings, state: GuardState, arm: ArmState, refusals: Refusals) -> GuardState:
-    """S7: brake what would lead too far over the arm, and bring its target back."""
-    limits, period, target = settings.limits, settings.period_s, state.target
-    translation, rotation = state.translation, state.rotation
-    measured, twist = arm.T_base_ee, arm.ee_twist
+    """S7: bring back what would lead too far over the arm, and brake a reference that moves further ahead."""
+    limits, period, planner = settings.limits, settings.period_s, settings.planner
+    translation, rotation, target = state.translation, state.rotation, state.target
+    at, velocity = arm.T_base_ee.position_m, arm.ee_twist[:3]
     stop = settings.translation.stop
-    excess = lead_excess(translation.motion, measured.position_m, twist[:3], stop, limits.max_lead_m, period)
+    excess = lead_excess(translation.motion, at, velocity, stop, limits.max_lead_m, period)
     if excess > 0.0:
         refusals.append(Refusal("S7", excess, state.mux.driver))
-        at = translation.motion.position
-        position = bring_back(target.position, at, measured.position_m, limits.max_lead_m)
-        position = settings.workspace.clip(position)
-        target = Target(Pose(position, target.pose.quat_xyzw), position, target.rotation)
-        translation = braked(settings.planner, translation, stop)
-    turned = rotvec_near(measured.quat_xyzw, state.anchor, rotation.motion.position)
+        position = bring_back(target.position, translation.motion.position, at, limits.max_lead_m)
+        if position is not target.position:
+            position = settings.workspace.clip(position)
+            target = Target(Pose(position, target.pose.quat_xyzw), position, target.rotation)
+        if moves_ahead(translation.motion, at):
+            translation = braked(planner, translation, stop)
+    at, velocity = rotvec_near(arm.T_base_ee.quat_xyzw, state.anchor, rotation.motion.position), arm.ee_twist[3:]
     stop = settings.rotation.stop
-    excess = lead_excess(rotation.motion, turned, twist[3:], stop, limits.max_lead_rad, period)
+    excess = lead_excess(rotation.motion, at, velocity, stop, limits.max_lead_rad, period)
     if excess > 0.0:
         refusals.append(Refusal("S7", excess, state.mux.driver))
-        turn = bring_back(target.rotation, rotation.motion.position, turned, limits.max_lead_rad)
-        target = Target(Pose(target.position, orientation(turn, state.anchor)), target.position, turn)
-        rotation = braked(settings.planner, rotation, stop)
-    if target is state.target:
+        turn = bring_back(target.rotation, rotation.motion.position, at, limits.max_lead_rad)
+        if turn is not target.rotation:
+            target = Target(Pose(target.position, orientation(turn, state.anchor)), target.position, turn)
+        if moves_ahead(rotation.motion, at):
+            rotation = braked(planner, rotation, stop)
+    if target is state.target and translation is state.translation and rotation is state.rotation:
         return state
     return state._replace(target=target, translation=translation, rotation=rotation)
 

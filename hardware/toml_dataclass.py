@@ -6,6 +6,7 @@ Field metadata may carry ``minimum``, ``maximum`` and ``exclusive`` (the minimum
 from __future__ import annotations
 
 import dataclasses
+import sys
 import typing
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -14,10 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib  # type: ignore[import-not-found, no-redef]
+else:
+    import tomli as tomllib
 
 T = TypeVar("T")
 
