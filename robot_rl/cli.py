@@ -1,7 +1,7 @@
 """``robot-rl``: finds commands among the installed packages, runs one, and turns failures into one line for people.
 
 Commands are entry points of the group ``robot_rl.commands``, each a dataclass derived from
-:class:`robot_rl.commands.Command`; so a package may add its own without this one knowing.
+:class:`robot_rl.command.Command`; so a package may add its own without this one knowing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robot_rl.commands import Command
+    from robot_rl.command import Command
 
 GROUP = "robot_rl.commands"
 USAGE_ERROR, INTERRUPTED = 2, 130

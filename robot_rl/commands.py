@@ -6,9 +6,7 @@ This module loads no torch, so that ``robot-rl --help`` answers at once; command
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,126 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from robot_rl.cli import nearest
+from robot_rl.command import Command, FromDemonstrations, preset_named_in
 from robot_rl.config import CloningConfig, TrainConfig, preset
 
 if TYPE_CHECKING:
     from robot_rl.evaluate import Evaluation
     from robot_rl.rollout import EnvSpec
-    from robot_rl.types import Episode
-
-RUNS = Path("runs")
-TWIN = "sim"
-"""The module whose import registers the twin's tasks. Reached by name: this package does not know the twin."""
-
-
-@dataclass(kw_only=True)
-class Command:
-    """What every command takes."""
-
-    task: str = "peg_insertion"
-    """Task by name; `robot-rl tasks` lists them."""
-    env: str | None = None
-    """Any gymnasium id instead of a task, as module:Name-v0."""
-    preset: str = "hil_serl"
-    """What learns and how: bc, hg_dagger, rlpd, hil_serl, or a *_paper column."""
-    seed: int = 0
-    """Seed of everything random."""
-    out: Path | None = None
-    """Folder for results; a fresh one under runs/ by default. An interrupted run goes on in the folder it is given."""
-    json: bool = False
-    """Print one JSON object on stdout and nothing else; progress goes to stderr in any case."""
-    started_in: Annotated[Path | None, tyro.conf.Suppress] = None
-    """Folder in which an interrupted run can go on."""
-
-    @classmethod
-    def defaults(cls, arguments: Sequence[str]) -> Command:
-        """An instance holding the defaults that ``arguments`` (a preset, say) imply."""
-        return cls()
-
-    def run(self) -> Mapping[str, Any]:
-        """Do it. Raises ValueError or OSError, one line, for what the person at the keyboard can put right."""
-        raise NotImplementedError
-
-    def folder(self, name: str) -> Path:
-        """``out``, or a fresh numbered folder ``runs/<name>-<n>``."""
-        if self.out is None:
-            taken = [
-                int(p.name.rpartition("-")[2]) for p in RUNS.glob(f"{name}-*") if p.name.rpartition("-")[2].isdigit()
-            ]
-            self.started_in = RUNS / f"{name}-{max(taken, default=0) + 1}"
-        else:
-            self.started_in = self.out
-        return self.started_in
-
-    def env_spec(self, **kwargs: Any) -> EnvSpec:
-        """The environment of ``env`` or ``task``; ``kwargs`` are for tasks of ours."""
-        from robot_rl.rollout import EnvSpec
-
-        return EnvSpec(self.env) if self.env is not None else EnvSpec(task_id(self.task), kwargs)
-
-    def name(self) -> str:
-        """Task or environment, as a part of a folder's name."""
-        return "".join(c if c.isalnum() or c in "_-" else "_" for c in self.env or self.task)
-
-
-def task_ids() -> dict[str, str]:
-    """The twin's tasks: name → gymnasium id."""
-    import gymnasium
-
-    importlib.import_module(TWIN)
-    own = [s for s in gymnasium.registry.values() if str(s.entry_point).startswith(f"{TWIN}.")]
-    return {spec.kwargs["task"]: f"{TWIN}:{spec.id}" for spec in own}
-
-
-def task_id(task: str) -> str:
-    """Gymnasium id of a task; ValueError naming the nearest one."""
-    ids = task_ids()
-    if task not in ids:
-        raise ValueError(f"no task '{task}'; {nearest(task, ids)} (`robot-rl tasks` lists them)")
-    return ids[task]
-
-
-def say(text: str) -> None:
-    """Progress, for people: on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
-@dataclass(kw_only=True)
-class FromDemonstrations(Command):
-    """A command that begins with demonstrations."""
-
-    demos: Path | None = None
-    """Recorded demonstrations: a folder or one file. Recorded now if left out."""
-    demo_policy: str | None = None
-    """Who demonstrates where there is no person: module:function; function(env) is called each episode and returns a
-    callable observation -> action in [-1, 1]."""
-    episodes: int = 20
-    """Demonstrations to record."""
-    skill: str = "expert"
-    """Of the twin's scripted person: novice, intermediate, expert."""
-
-    def demonstrations(self, folder: Path) -> list[Episode]:
-        """Those of ``demos``, or ``episodes`` new ones recorded in ``folder`` (what is there already counts)."""
-        from robot_rl.demonstrations import collect_demos
-        from robot_rl.episodes import load_demos
-
-        if self.demos is not None:
-            env = self.env_spec().make()
-            task, action_dim = env.task.spec.name, int(env.action_space.shape[0])  # type: ignore[index]
-            env.close()
-            return load_demos(self.demos, task, action_dim)
-        if self.env is not None and self.demo_policy is None:
-            raise ValueError(
-                f"'{self.env}' has no person to demonstrate: give --demos PATH or --demo-policy module:function"
-            )
-        spec = self.env_spec(person=self.skill, takeover="always") if self.demo_policy is None else self.env_spec()
-        return collect_demos(folder, spec, self.episodes, self.seed, self.demo_policy, _count_demos)
-
-
-def _count_demos(done: int, wanted: int) -> None:
-    if done == wanted or done % 5 == 0:
-        say(f"demonstrations: {done}/{wanted}")
 
 
 @dataclass(kw_only=True)
@@ -259,16 +143,6 @@ class Bench(Command):
         from robot_rl.benchmark import bench_env
 
         return {"task": self.env or self.task, **bench_env(self.env_spec().make(), self.seconds, self.seed)}
-
-
-def preset_named_in(arguments: Sequence[str]) -> str | None:
-    """The value of ``--preset``, read before all else is parsed since it sets the other options' defaults."""
-    for i, argument in enumerate(arguments):
-        if argument == "--preset" and i + 1 < len(arguments):
-            return arguments[i + 1]
-        if argument.startswith("--preset="):
-            return argument.partition("=")[2]
-    return None
 
 
 def evaluation_summary(result: Evaluation) -> dict[str, Any]:

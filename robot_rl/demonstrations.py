@@ -72,8 +72,8 @@ def collect_demos(
 ) -> list[Episode]:
     """``count`` successful demonstrations on the demonstration stream of ``seed``, recorded in ``folder``.
 
-    What the folder already holds counts. The person of ``spec`` drives (a rule that takes over at once), or the scripted
-    ``policy`` (``module:function``). Raises ValueError when too few attempts succeed.
+    What the folder already holds counts. The person of ``spec`` drives (a rule that takes over at once), or the
+    scripted ``policy`` (``module:function``). Raises ValueError when too few attempts succeed.
     """
     env = spec.make()
     store = EpisodeStore(folder, kind="demo")

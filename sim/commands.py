@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from robot_rl.commands import Command, preset_named_in, task_ids
+from robot_rl.command import Command, preset_named_in, task_ids
 from robot_rl.config import TrainConfig, preset
 
 

@@ -1,0 +1,149 @@
+"""``report.html``: one self-contained page on a run, from its ``summary.json`` and ``metrics.jsonl``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from robot_rl.charts import Line, interval_bar, line_chart
+from robot_rl.metrics import METRICS_FILE, read_metrics, series
+
+VIDEO_LIMIT_BYTES = 6_000_000
+"""A larger video is linked, not embedded."""
+
+ROWS = {
+    "policy": "trained policy, deterministic",
+    "policy_stochastic": "trained policy, stochastic",
+    "base": "behaviour-cloned base",
+    "blind": "blind script",
+}
+"""Evaluations a summary may hold, and what they are called."""
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` into a run's folder and return its path.
+
+    Raises FileNotFoundError without a ``summary.json``; metrics, video and stills are shown where they exist.
+    """
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    rows = read_metrics(folder) if (folder / METRICS_FILE).exists() else []
+    sections = [
+        _cards(summary),
+        _evaluations(summary),
+        _curves(rows, summary),
+        _pictures(folder),
+        _configuration(folder, summary),
+    ]
+    title = f"{str(summary['task']).replace('_', ' ')} · {summary['preset']}"
+    lead = f"seed {summary['seed']} · {summary['demos']} demonstrations · {summary['env_steps']:,} environment steps"
+    style = files("robot_rl").joinpath("report.css").read_text(encoding="utf-8")
+    page = (
+        "<!doctype html><html lang='en'><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{style}</style><main><h1>{escape(title)}</h1>"
+        f"<p class='lead'>{escape(lead)}</p>{''.join(sections)}</main></html>\n"
+    )
+    path = folder / "report.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _cards(summary: Mapping[str, Any]) -> str:
+    first, last = summary.get("interventions_first_20"), summary.get("interventions_last_20")
+    cards = [
+        (f"{summary['success']:.1%}", f"success in the final test; 95 % sure of {summary['success_low']:.1%}", "main"),
+        (_seconds(summary.get("cycle_s")), "median time of a success", ""),
+        (f"{summary['robot_minutes']:.0f} min", "robot time, resets included", ""),
+        (_seconds(summary["wall_s"]), "wall time", ""),
+        (_seconds(summary.get("person_seconds")), "a person at the controls", ""),
+    ]
+    if first is not None and last is not None:
+        cards.append((f"{first:.2f} → {last:.2f}", "takeovers an episode, first and last 20", ""))
+    text = "".join(f"<div class='card {kind}'><b>{escape(v)}</b><span>{escape(t)}</span></div>" for v, t, kind in cards)
+    return f"<div class='cards'>{text}</div>"
+
+
+def _evaluations(summary: Mapping[str, Any]) -> str:
+    found = summary.get("evaluations", {})
+    rows = [_evaluation(ROWS[name], found[name], name == "policy") for name in ROWS if name in found]
+    if not rows:
+        return ""
+    head = "<tr><th>who</th><th></th><th>success</th><th>95 % interval</th><th>episodes</th><th>median time</th></tr>"
+    note = (
+        "<p class='lead'>The person locked out; timeouts count as failures; seeds and episodes declared in advance.</p>"
+    )
+    return f"<h2>Final test</h2>{note}<div class='scroll'><table>{head}{''.join(rows)}</table></div>"
+
+
+def _evaluation(label: str, row: Mapping[str, Any], main: bool) -> str:
+    bar = interval_bar(row["success"], row["success_low"], row["success_high"])
+    cells = [
+        escape(label),
+        bar,
+        f"{row['success']:.1%}",
+        f"{row['success_low']:.1%} – {row['success_high']:.1%}",
+        f"{row['successes']}/{row['episodes']}",
+        _seconds(row.get("cycle_s")),
+    ]
+    return f"<tr{' class=main' if main else ''}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _curves(rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]) -> str:
+    if not rows:
+        return ""
+    label, steps = "last 20 episodes", "environment steps"
+    success = [(row["env_steps"], row["success"]) for row in rows if row.get("autonomous_episodes", 1)]
+    charts = [
+        line_chart(
+            "Success without the person while training",
+            [Line(label, success)],
+            steps,
+            True,
+            summary.get("base_success"),
+        ),
+        line_chart("Steps driven by the person", [Line(label, series(rows, "intervention_rate"))], steps, True),
+        line_chart("Length of an episode, steps", [Line(label, series(rows, "episode_steps"))], steps),
+    ]
+    for name, title in (("critic_loss", "Critic loss"), ("q", "Mean Q"), ("temperature", "Temperature")):
+        if points := series(rows, name):
+            charts.append(line_chart(title, [Line(name, points)], steps))
+    note = "<p class='lead'>The dashed line is the behaviour-cloned base.</p>" if "base_success" in summary else ""
+    return f"<h2>Training</h2>{note}<div class='charts'>{''.join(charts)}</div>"
+
+
+def _pictures(folder: Path) -> str:
+    stills = sorted((folder / "stills").glob("*.png")) if (folder / "stills").exists() else []
+    video, parts = folder / "demo.mp4", []
+    if video.exists():
+        small = video.stat().st_size <= VIDEO_LIMIT_BYTES
+        source = _data_url(video, "video/mp4") if small else video.name
+        parts.append(f"<video controls muted preload='metadata' src='{source}'></video>")
+    if stills:
+        images = "".join(f"<img alt='{escape(s.stem, quote=True)}' src='{_data_url(s, 'image/png')}'>" for s in stills)
+        parts.append(f"<div class='stills'>{images}</div>")
+    if not parts:
+        return "<h2>Pictures</h2><p class='lead'>None: no off-screen renderer here (`make setup` says more).</p>"
+    return f"<h2>Trained policy at work</h2>{''.join(parts)}"
+
+
+def _configuration(folder: Path, summary: Mapping[str, Any]) -> str:
+    config = (folder / "config.json").read_text(encoding="utf-8") if (folder / "config.json").exists() else ""
+    parts = {"summary.json": json.dumps(summary, indent=1, ensure_ascii=False), "config.json": config}
+    return "".join(
+        f"<details><summary>{name}</summary><pre>{escape(text)}</pre></details>" for name, text in parts.items() if text
+    )
+
+
+def _data_url(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f} s" if value < 100 else f"{int(value) // 60}:{int(value) % 60:02d} min"

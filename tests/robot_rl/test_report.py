@@ -1,0 +1,100 @@
+"""The report: one file that needs no other, says what the summary says, and shows what exists."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from robot_rl.metrics import MetricsLog, wilson_interval
+from robot_rl.report import write_report
+
+
+def evaluation(successes: int, episodes: int) -> dict[str, Any]:
+    low, high = wilson_interval(successes, episodes)
+    rate = successes / episodes
+    return {
+        "episodes": episodes,
+        "successes": successes,
+        "success": rate,
+        "success_low": low,
+        "success_high": high,
+        "cycle_s": 4.25,
+    }
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    policy = evaluation(194, 200)
+    summary = {
+        "task": "peg_insertion", "preset": "hil_serl", "seed": 3, "env_steps": 10_000, "robot_minutes": 21.0,
+        "wall_s": 402.0, "updates": 9_500, "demos": 20, "base_success": 0.51, "success": 0.97,
+        "success_low": policy["success_low"],
+        "cycle_s": 4.25, "interventions_first_20": 1.35, "interventions_last_20": 0.05, "person_seconds": 312.0,
+        "evaluations": {"policy": policy, "blind": evaluation(14, 100)},
+    }  # fmt: skip
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    with MetricsLog(tmp_path) as log:
+        for step in range(100, 1100, 100):
+            row = {"success": step / 1000, "intervention_rate": 0.1, "episode_steps": 50, "autonomous_episodes": 5}
+            log.log(step, row)
+    return tmp_path
+
+
+class Balance(HTMLParser):
+    """Fails on tags that are closed out of order."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes <{self.open[-1:]}>"
+        self.open.pop()
+
+
+def test_report_is_self_contained_and_well_formed(run_folder: Path) -> None:
+    (run_folder / "stills").mkdir()
+    Image.new("RGB", (4, 4)).save(run_folder / "stills" / "0.png")
+    (run_folder / "demo.mp4").write_bytes(b"video")
+    page = write_report(run_folder).read_text()
+    assert not re.search(r"(src|href)='(?!data:)", page) and "http" not in page and "<script" not in page
+    assert page.count("data:image/png") == 1 and page.count("data:video/mp4") == 1
+    checker = Balance()
+    checker.feed(page)
+    assert checker.open == []
+
+
+def test_report_shows_the_test_with_its_interval_and_the_floor_beside_it(run_folder: Path) -> None:
+    page = write_report(run_folder).read_text()
+    assert "97.0%" in page and "93.6% – 98.6%" in page and "194/200" in page
+    assert "blind script" in page and "14.0%" in page
+    assert "1.35 → 0.05" in page
+
+
+def test_a_run_without_pictures_or_metrics_still_has_a_report(run_folder: Path) -> None:
+    (run_folder / "metrics.jsonl").unlink()
+    page = write_report(run_folder).read_text()
+    assert "no off-screen renderer" in page and "<h2>Training" not in page
+
+
+def test_a_large_video_is_linked(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robot_rl.report.VIDEO_LIMIT_BYTES", 2)
+    (run_folder / "demo.mp4").write_bytes(b"video")
+    assert "src='demo.mp4'" in write_report(run_folder).read_text()
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_report(tmp_path)
