@@ -1,0 +1,196 @@
+"""``robot-rl demo``: from nothing to a tested policy in the twin, and a report of it.
+
+demonstrations → cloned base → reinforcement with the scripted person → test declared in advance → video, report.
+Every stage leaves its result in the run's folder and is skipped where that result exists: an interrupted demo goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from robot_rl.command import say
+from robot_rl.commands import evaluation_summary
+from robot_rl.demonstrations import clone_base, collect_demos
+from robot_rl.episodes import EpisodeStore
+from robot_rl.evaluate import evaluate_in_processes
+from robot_rl.metrics import TrainingProgress
+from robot_rl.report import write_report
+from robot_rl.train import Tally, train
+from robot_rl.types import Episode
+from sim.demo_video import RendererMissing, film
+
+if TYPE_CHECKING:
+    from sim.commands import Demo
+
+T = TypeVar("T")
+WINDOW = 20
+"""Episodes at either end of training over which interventions are averaged."""
+
+
+@dataclass(frozen=True)
+class Interventions:
+    """What the person did in a stretch of training."""
+
+    takeovers_per_episode: float
+    share_of_steps: float
+
+
+class DemoRun:
+    """One demo in the folder ``out``."""
+
+    def __init__(self, options: Demo, out: Path):
+        self.options, self.out = options, out
+        self.config, self.seed = options.config, options.seed
+        self.alone = options.env_spec()
+        self.watched = (
+            options.env_spec(person=options.skill, takeover=options.takeover) if self.config.person else self.alone
+        )
+        self.control_hz = 0.0
+        self._stages = out / "stages.json"
+        out.mkdir(parents=True, exist_ok=True)
+
+    def run(self) -> dict[str, Any]:
+        """All stages; returns the summary."""
+        options = self.options
+        self._declare_test()
+        shown = self._timed("demonstrations", self._demonstrations)
+        base = self._timed(
+            "base", lambda: clone_base(self.out / "base", self.alone, self.config.cloning, shown, self.seed)
+        )
+        evaluations = {
+            "base": self._test("base", self.out / "base", True),
+            "blind": self._test("blind", "blind", True),
+        }
+        for name, label in (("base", "behaviour-cloned base"), ("blind", "blind script")):
+            say(f"{label}: {_in_words(evaluations[name])}")
+        with TrainingProgress(self.config.env_steps) as progress:
+            tally = train(
+                self.out, self.watched, self.config, demos=shown, base=base, seed=self.seed, progress=progress
+            )
+        evaluations["policy"] = self._test("policy", self.out / "policy", True)
+        if self.config.method == "rl":
+            evaluations["policy_stochastic"] = self._test("policy_stochastic", self.out / "policy", False)
+        say(f"trained policy, {options.test_episodes} new episodes: {_in_words(evaluations['policy'])}")
+        if options.video:
+            self._timed("video", self._film)
+        summary = self.summary(shown, tally, evaluations)
+        (self.out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+        say(f"report: {write_report(self.out)}")
+        return summary
+
+    def summary(self, shown: list[Episode], tally: Tally, evaluations: Mapping[str, Any]) -> dict[str, Any]:
+        """The figures of the run. ``person_seconds`` is time at the controls, demonstrations included;
+        ``robot_minutes`` is the robot's time in demonstrations, training and resets."""
+        hz = shown[0].header.control_hz
+        demo_steps = sum(len(episode.steps) for episode in shown)
+        policy, stages = evaluations["policy"], self._durations()
+        first, last = self._interventions()
+        return {
+            "task": self.options.task,
+            "preset": self.options.preset,
+            "seed": self.seed,
+            "env_steps": tally.env_steps,
+            "robot_minutes": ((tally.env_steps + demo_steps) / hz + tally.reset_s) / 60.0,
+            "wall_s": sum(stages.values()) + tally.wall_s,
+            "updates": tally.updates,
+            "demos": len(shown),
+            "base_success": evaluations["base"]["success"],
+            "blind_success": evaluations["blind"]["success"],
+            "success": policy["success"],
+            "success_low": policy["success_low"],
+            "success_stochastic": evaluations.get("policy_stochastic", policy)["success"],
+            "cycle_s": policy["cycle_s"],
+            "interventions_first_20": first.takeovers_per_episode,
+            "interventions_last_20": last.takeovers_per_episode,
+            "intervention_steps_first_20": first.share_of_steps,
+            "intervention_steps_last_20": last.share_of_steps,
+            "person_seconds": (demo_steps + sum(tally.human_steps)) / hz,
+            "person_seconds_demos": demo_steps / hz,
+            "training_s": tally.wall_s,
+            "stages_s": stages,
+            "evaluations": dict(evaluations),
+        }
+
+    def _declare_test(self) -> None:
+        """Write down what the final test will be, before anything is learned."""
+        path = self.out / "final_test.json"
+        declared = {"episodes": self.options.test_episodes, "stream": "evaluation", "seed": self.seed, "person": None}
+        if path.exists() and json.loads(path.read_text()) != declared:
+            raise ValueError(
+                f"'{self.out}' declared another final test ({path.name}): give another --out, or the same options"
+            )
+        path.write_text(json.dumps(declared), encoding="utf-8")
+
+    def _demonstrations(self) -> list[Episode]:
+        spec = self.options.env_spec(person=self.options.skill, takeover="always")
+        return collect_demos(self.out / "demos", spec, self.options.demos, self.seed, progress=_say_demos)
+
+    def _test(self, name: str, policy: Path | str, deterministic: bool) -> dict[str, Any]:
+        """The declared test of one policy, done once."""
+        path = self.out / "evaluations" / f"{name}.json"
+        if not path.exists():
+            options = self.options
+            result = self._timed(
+                f"test of {name}",
+                lambda: evaluate_in_processes(
+                    policy, self.alone, options.test_episodes, self.seed, deterministic, options.workers
+                ),
+            )
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(evaluation_summary(result)), encoding="utf-8")
+        loaded: dict[str, Any] = json.loads(path.read_text())
+        return loaded
+
+    def _film(self) -> None:
+        try:
+            film(self.out, self.watched, self.alone, self.seed)
+        except RendererMissing as error:
+            say(f"no video: {error}")
+
+    def _interventions(self) -> tuple[Interventions, Interventions]:
+        """Of the first and of the last episodes of training."""
+        store = EpisodeStore(self.out / "episodes")
+        by_number = {row.episode: row for row in store.list() if row.kind == "online" and row.complete}
+        store.close()
+        rows = [by_number[number] for number in sorted(by_number)]
+
+        def mean(part: list[Any]) -> Interventions:
+            driven = sum(end - start for row in part for start, end in row.intervention_spans)
+            takeovers = sum(len(row.intervention_spans) for row in part)
+            return Interventions(takeovers / max(len(part), 1), driven / max(sum(row.steps for row in part), 1))
+
+        return mean(rows[:WINDOW]), mean(rows[-WINDOW:])
+
+    def _timed(self, stage: str, work: Callable[[], T]) -> T:
+        """Do a stage and add its wall time to ``stages.json``."""
+        started = time.monotonic()
+        try:
+            return work()
+        finally:
+            spent = self._durations()
+            spent[stage] = spent.get(stage, 0.0) + time.monotonic() - started
+            self._stages.write_text(json.dumps(spent), encoding="utf-8")
+
+    def _durations(self) -> dict[str, float]:
+        return json.loads(self._stages.read_text()) if self._stages.exists() else {}
+
+
+def run_demo(options: Demo, out: Path) -> dict[str, Any]:
+    """Run the demo in ``out`` and return its summary."""
+    say(f"demo of {options.task} with {options.preset}, seed {options.seed}, in {out}")
+    return DemoRun(options, out).run()
+
+
+def _say_demos(done: int, wanted: int) -> None:
+    if done == wanted or done % 5 == 0:
+        say(f"demonstrations: {done}/{wanted}")
+
+
+def _in_words(evaluation: Mapping[str, Any]) -> str:
+    low, high = evaluation["success_low"], evaluation["success_high"]
+    return f"{evaluation['successes']}/{evaluation['episodes']} succeed ({low:.0%}–{high:.0%})"
