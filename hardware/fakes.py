@@ -38,10 +38,11 @@ class FakeClock:
         return self.time_s
 
     def sleep_until(self, deadline_s: float) -> None:
+        deadline_s = round(deadline_s, 9)  # Sums of periods lie on a grid only nearly; here they do exactly.
         while self._calls:
-            due = [count * period + phase for count, (period, phase, _) in zip(self._counts, self._calls, strict=True)]
-            index = min(range(len(due)), key=lambda i: (round(due[i], 9), i))
-            if due[index] > deadline_s + 1e-9:
+            due = [round(count * period + phase, 9) for count, (period, phase, _) in zip(self._counts, self._calls, strict=True)]
+            index = min(range(len(due)), key=lambda i: (due[i], i))
+            if due[index] > deadline_s:
                 break
             self._counts[index] += 1
             self.time_s = max(self.time_s, due[index])

@@ -91,7 +91,7 @@ def train_cloned_policy(
         optimizer.step()
         schedule.step()
         if (step + 1) % 100 == 0 or step + 1 == total:
-            train_loss = float(loss)
+            train_loss = float(loss.detach())
             with torch.no_grad():
                 error = float(policy.loss(*valid, torch.zeros(())))
             if error < best:

@@ -1,0 +1,201 @@
+"""RobotEnv over the real guard and LocalRobot, with a fake arm that tracks exactly and a clock that moves when told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from hardware.cell import load_cell
+from hardware.fakes import POINTING_DOWN, FakeArm, FakeClock
+from hardware.geometry import pose_add, pose_delta
+from hardware.interfaces import Gripper, GuardMode, NoTeleop, ResetPlan, Source, TeleopSample
+from hardware.local_robot import LocalRobot
+from robot_rl.env import EnvOptions, RobotEnv
+from robot_rl.task import TaskSpec
+
+
+class AboveTable:
+    """Start 25 cm above the table; never succeeds unless told to."""
+
+    def __init__(self, gripper: bool = False, max_steps: int = 20):
+        self.spec = TaskSpec("above_table", "Stay.", max_steps, gripper=gripper)
+        self.task_frame, self.won, self.setup = POINTING_DOWN, False, {"offset_m": 0.0}
+
+    def reset(self, rng, teleport):
+        self.setup = {"offset_m": float(rng.uniform(-0.01, 0.01))}
+        start = pose_add(POINTING_DOWN, (self.setup["offset_m"], 0.0, 0.0, 0.0, 0.0, 0.0))
+
+        def place():
+            self.arm.pose, self.arm.reference = start, None
+
+        grip = Gripper.OPEN if self.spec.gripper else Gripper.HOLD
+        return ResetPlan(start, gripper=grip, teleport=place if teleport else None)
+
+    def features(self, observation):
+        return np.zeros(0, np.float32)
+
+    def success(self, observation):
+        return self.won
+
+    def snapshot(self):
+        return None
+
+
+class Person:
+    """Pushes +x with full deflection between two times."""
+
+    def __init__(self, start_s=1e9, end_s=1e9):
+        self.start_s, self.end_s = start_s, end_s
+
+    def connect(self): ...
+
+    def close(self): ...
+
+    def read(self, now):
+        driving = self.start_s <= now < self.end_s
+        return TeleopSample(now, (float(driving), 0.0, 0.0, 0.0, 0.0, 0.0), driving)
+
+
+def make_env(task=None, teleop=None, delay_s=0.0, **options):
+    clock = FakeClock(delays_s={"command": delay_s})
+    arm = FakeArm(clock)
+    arm.connect()
+    task = task or AboveTable()
+    task.arm = arm
+    robot = LocalRobot(arm, {}, teleop or NoTeleop(), load_cell("twin"), clock)
+    return RobotEnv(robot, task, EnvOptions(**options))
+
+
+def act(env, *values):
+    action = np.zeros(env.action_space.shape, np.float32)
+    action[: len(values)] = values
+    return action
+
+
+def test_gymnasium_accepts_it():
+    check_env(make_env(), skip_render_check=True)
+
+
+def test_state_has_a_name_for_every_entry():
+    for gripper in (False, True):
+        for frame in ("task", "end_effector"):
+            env = make_env(AboveTable(gripper), frame=frame)
+            observation, _ = env.reset(seed=0)
+            assert observation["state"].shape == (len(env.state_names),) == env.observation_space["state"].shape
+            assert len(set(env.state_names)) == len(env.state_names)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.02])
+def test_an_obeyed_action_is_executed_bit_for_bit_and_moves_the_target(delay_s):
+    env = make_env(delay_s=delay_s)
+    env.reset(seed=0)
+    before = env.latest.executed.target
+    action = act(env, 0.31, -0.7, 0.123, 0.2, 0.0, -0.4)
+    _, _, _, _, info = env.step(action)
+    assert np.array_equal(info["executed_action"], action) and info["source"] == Source.POLICY
+    moved = np.array(pose_delta(before, env.latest.executed.target))
+    assert moved == pytest.approx(action * env.action_scale, abs=1e-9)
+
+
+def test_what_the_workspace_clips_is_not_called_executed():
+    env = make_env()
+    env.reset(seed=0)
+    total = 0.0
+    for _ in range(15):
+        for _ in range(19):
+            _, _, _, truncated, info = env.step(act(env, 0.0, 0.0, -1.0))
+            total += float(info["executed_action"][2])
+            if truncated:
+                break
+        env._steps = 0
+    assert env.latest.executed.target.position_m[2] >= load_cell("twin").workspace.min_m[2]
+    assert info["executed_action"][2] == pytest.approx(0.0, abs=1e-6)
+    assert total * 0.008 == pytest.approx(load_cell("twin").workspace.min_m[2] - 0.25, abs=2e-3)
+
+
+def test_a_nan_never_reaches_the_arm_and_ends_the_episode():
+    env = make_env()
+    env.reset(seed=0)
+    env.step(act(env, 0.5))
+    _, _, terminated, truncated, info = env.step(np.full(6, np.nan, np.float32))
+    assert truncated and not terminated and info["held"] and env.latest.executed.mode == GuardMode.HOLD
+    reference = env.robot.arm.reference
+    assert np.isfinite([*reference.T_base_ee.position_m, *reference.T_base_ee.quat_xyzw, *reference.twist]).all()
+    observation, _ = env.reset(seed=1)
+    assert np.isfinite(observation["state"]).all()
+    assert not env.step(act(env, 0.1))[3]
+
+
+def test_a_takeover_inside_a_step_is_the_persons_step():
+    env = make_env(teleop=Person())
+    env.reset(seed=0)
+    env.step(act(env))
+    now = env.now()
+    env.robot.teleop = Person(now + 0.05, now + 0.25)
+    _, _, _, _, first = env.step(act(env, 0.0, 1.0))
+    _, _, _, _, second = env.step(act(env, 0.0, 1.0))
+    assert first["source"] == second["source"] == Source.HUMAN
+    assert first["intervention_start"] and not second["intervention_start"]
+    assert second["executed_action"] == pytest.approx([1, 0, 0, 0, 0, 0], abs=0.05)
+    assert np.array_equal(second["proposed_action"], act(env, 0.0, 1.0))
+
+
+def test_gripper_entry_is_the_target_it_leaves():
+    """Open at the start; closing is asked for at once and let through when the guard's half second between toggles is over."""
+    env = make_env(AboveTable(gripper=True))
+    env.reset(seed=0)
+    executed = []
+    for grip in (-1.0, -1.0, 0.2, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0):
+        _, _, _, _, info = env.step(act(env, 0, 0, 0, 0, 0, 0, grip))
+        executed.append(int(info["executed_action"][6]))
+    assert executed == [1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, 1, 1]
+
+
+def test_actions_in_the_tools_frame_turn_with_it():
+    """Pointing down, the tool's z is the base's -z."""
+    env = make_env(frame="end_effector")
+    env.reset(seed=0)
+    before = env.latest.executed.target
+    _, _, _, _, info = env.step(act(env, 0.0, 0.0, 1.0))
+    assert pose_delta(before, env.latest.executed.target)[2] == pytest.approx(-0.008)
+    assert info["executed_action"] == pytest.approx([0, 0, 1, 0, 0, 0], abs=1e-6)
+
+
+def test_the_step_limit_truncates_and_success_terminates():
+    env = make_env(AboveTable(max_steps=3))
+    env.reset(seed=0)
+    assert [env.step(act(env))[2:4] for _ in range(3)] == [(False, False), (False, False), (False, True)]
+    env.reset(seed=0)
+    env.task.won = True
+    _, reward, terminated, truncated, _ = env.step(act(env))
+    assert (reward, terminated, truncated) == (1.0, True, False)
+
+
+def test_commands_late_by_more_than_a_period_still_add_up():
+    """With 150 ms of latency the accepted target trails, and still gets where the actions lead."""
+    env = make_env(delay_s=0.15)
+    env.reset(seed=0)
+    start = env.latest.executed.target
+    for _ in range(6):
+        env.step(act(env, 1.0))
+    for _ in range(3):
+        env.step(act(env, 0.0))
+    assert pose_delta(start, env.latest.executed.target)[0] == pytest.approx(6 * 0.008, abs=1e-6)
+
+
+def test_a_wrong_shape_is_refused_by_name():
+    env = make_env()
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"action has shape \(7,\); above_table takes \(6,\)"):
+        env.step(np.zeros(7))
+
+
+def test_same_seed_same_episode():
+    runs = []
+    for _ in range(2):
+        env = make_env()
+        observation, info = env.reset(seed=5)
+        rows = [observation["state"]] + [env.step(act(env, 0.3, 0.1))[0]["state"] for _ in range(5)]
+        runs.append(np.stack(rows))
+    assert np.array_equal(*runs)
