@@ -10,4 +10,4 @@ for _name, _task in {
     "PickAndInsert": "pick_and_insert",
 }.items():
     # The environment counts its own steps (a timeout is a truncation there), so no wrapper is wanted.
-    register(f"sim/{_name}-v0", entry_point="sim.envs:make", kwargs={"task": _task}, disable_env_checker=True)
+    register(f"{_name}-v0", entry_point="sim.envs:make", kwargs={"task": _task}, disable_env_checker=True)

@@ -45,7 +45,7 @@ class World:
         self._change = np.zeros(6)
         self._filter_gain = 1.0 - np.exp(-2.0 * np.pi * WRENCH_CUTOFF_HZ * self.timestep_s)
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
-        self.reset()
+        self.refresh()
 
     @property
     def time_s(self) -> float:
@@ -80,9 +80,8 @@ class World:
         self._alarm = (self._steps + steps, call)
 
     def reset(self) -> None:
-        """Put everything where the model has it; time goes on."""
+        """Put everything where the model has it, at rest; time goes on. Call :meth:`refresh` when the scene is set."""
         mujoco.mj_resetData(self.model, self.data)
-        self.refresh()
 
     def refresh(self) -> None:
         """Bring derived quantities, the wrist filter and the time up to date after poses were set by hand."""
@@ -143,9 +142,7 @@ class World:
 
     # -- pictures ----------------------------------------------------------------------------------------------------
 
-    def render(
-        self, camera: str, height: int = 128, width: int = 128, data: mujoco.MjData | None = None
-    ) -> np.ndarray:
+    def render(self, camera: str, height: int = 128, width: int = 128, data: mujoco.MjData | None = None) -> np.ndarray:
         """uint8 (height, width, 3) RGB from a named camera, of ``data`` or now; raises :class:`RendererUnavailable`."""
         renderer = self._renderers.get((height, width))
         if renderer is None:
@@ -162,7 +159,9 @@ class World:
 
 def _parse(source: str) -> mujoco.MjSpec:
     if source.lstrip().startswith("<"):
-        return mujoco.MjSpec.from_string(source, include={path.name: path.read_bytes() for path in ASSETS.glob("*.xml")})
+        return mujoco.MjSpec.from_string(
+            source, include={path.name: path.read_bytes() for path in ASSETS.glob("*.xml")}
+        )
     return mujoco.MjSpec.from_file(str(ASSETS / source))
 
 
@@ -171,7 +170,9 @@ def _renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer
     model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
     try:
         renderer = mujoco.Renderer(model, height, width)
-    except Exception as error:  # The GL layer raises whatever its loader raised: ImportError, AttributeError, RuntimeError.
+    except (
+        Exception
+    ) as error:  # The GL layer raises whatever its loader raised: ImportError, AttributeError, RuntimeError.
         raise RendererUnavailable(
             f"no off-screen OpenGL here ({str(error).splitlines()[0] if str(error) else type(error).__name__}): "
             "install it with `apt install libegl1 libgl1-mesa-dri libglx-mesa0` and set MUJOCO_GL=egl "

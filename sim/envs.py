@@ -1,0 +1,68 @@
+"""The twin put together: world, drivers, guard, person and environment. What ``gymnasium.make("sim:...")`` calls."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from hardware.cell import Cell, load_cell
+from hardware.interfaces import NoTeleop, TeleopDevice
+from hardware.local_robot import LocalRobot
+from robot_rl.env import EnvOptions, RobotEnv
+from sim.drivers import SimArm, SimCamera, SimClock
+from sim.tasks import make_task
+from sim.tasks.base import TwinTask
+
+
+def make(
+    task: str,
+    *,
+    person: str | None = None,
+    takeover: Any = "watchful",
+    person_seed: int = 0,
+    cameras: tuple[str, ...] = (),
+    image_size: int = 128,
+    reset: Literal["teleport", "scripted"] = "teleport",
+    command_delay_s: float = 0.02,
+    camera_delay_s: float = 0.03,
+    jitter_s: float = 0.0,
+    max_steps: int | None = None,
+    cell: str = "twin",
+    render_mode: str | None = None,
+    **options: Any,
+) -> RobotEnv:
+    """A task of the twin as an environment.
+
+    ``person`` (``expert``, ``intermediate``, ``novice``) sits at the teleop device and takes over by the rule
+    ``takeover``, a name or a rule; ``person_seed`` makes them an individual. ``cameras`` names views of the scene that
+    become observations. ``reset`` places the arm or moves it through the guard. The delays, with up to ``jitter_s`` more
+    each time, are the cell's. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for unknown names.
+    """
+    twin = make_task(task)
+    clock = SimClock(twin.world, command_delay_s, camera_delay_s, jitter_s, np.random.default_rng(0))
+    device = NoTeleop() if person is None else _person(twin, person, takeover, person_seed)
+    robot = _robot(twin, clock, device, load_cell(cell), cameras, image_size)
+    env_options = EnvOptions(
+        cameras=tuple(cameras), image_size=image_size, teleport=reset == "teleport", max_steps=max_steps, **options
+    )
+    return RobotEnv(robot, twin, env_options, render_mode)
+
+
+def _robot(
+    task: TwinTask, clock: SimClock, device: TeleopDevice, cell: Cell, cameras: tuple[str, ...], image_size: int
+) -> LocalRobot:
+    """The drivers of one world behind the guard."""
+    spec, world = task.spec, task.world
+    arm = SimArm(world, reference_period_s=cell.guard_period_s)
+    views = {name: SimCamera(world, name, image_size, clock) for name in cameras}
+    for driver in (arm, *views.values()):
+        driver.connect()
+    teleop_speed = (spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz)
+    return LocalRobot(arm, views, device, cell, clock, spec.limits_profile, teleop_speed)
+
+
+def _person(task: TwinTask, level: str, takeover: Any, seed: int) -> TeleopDevice:
+    from sim.scripted_human import ScriptedHuman
+
+    return ScriptedHuman.of_level(task, level, takeover, seed)
