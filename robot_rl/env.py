@@ -58,7 +58,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     float32 (6 or 7,) in [-1, 1]: translation and rotation of the target, and the gripper (beyond ±1/3 it closes or
     opens). Reward 1 and ``terminated`` on success; ``truncated`` on the step limit and whenever the guard holds.
 
-    ``info["executed_action"]`` is what the guard let through, ``info["source"]`` who drove.
+    ``info["executed_action"]`` is what the guard let through, ``info["source"]`` who drove; :attr:`latest` is all that the
+    robot reported.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}
@@ -104,7 +105,6 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         info = {
             "setup": dict(self.task.setup),
             "initial_state": self.task.snapshot(),
-            "robot": self._latest,
             "reset_s": self._deadline - began,
         }
         return self._observation(), info
@@ -136,7 +136,6 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             "intervention_start": human and not self._human,
             "success": success,
             "held": held,
-            "robot": observation,
         }
         self._human = human
         return self._observation(), float(success), success, truncated, info

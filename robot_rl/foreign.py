@@ -21,6 +21,9 @@ class ForeignEnv:
     """Another project's environment in our terms: ``"state"`` is every low-dimensional entry, flattened in the order of
     its keys; uint8 HWC entries stay cameras; actions in [-1, 1] are scaled to the environment's own bounds."""
 
+    latest: None = None
+    """There is no robot whose reports could be recorded."""
+
     def __init__(self, env: gymnasium.Env[Any, Any], env_id: str):
         if not isinstance(env.action_space, gymnasium.spaces.Box) or len(env.action_space.shape) != 1:
             raise ValueError(f"'{env_id}' has the action space {env.action_space}: only a one-dimensional Box can be learned")

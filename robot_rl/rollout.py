@@ -102,7 +102,7 @@ class Rollout:
             truncated=bool(truncated),
             success=bool(info.get("success", info.get("is_success", terminated and reward > 0))),
             stamp_s=stamp_s,
-            raw=info.get("robot"),
+            raw=self.env.latest,
         )
         self._steps.append(step)
         if self._writer is not None:
@@ -141,7 +141,7 @@ class Rollout:
             setup=info.get("setup", {}),
             initial_state=info.get("initial_state"),
             environment={"id": self.spec.id, **self.spec.kwargs},
-            initial_robot=info.get("robot"),
+            initial_robot=self.env.latest,
         )
         self._steps = []
         self._writer = self.store.writer(self._header) if self.store is not None else None
