@@ -9,7 +9,10 @@ SEED ?= 0
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q -c constraints.txt
+export UV_HTTP_RETRIES := 0
 READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
 TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt)
 BACKEND := $(if $(shell nvidia-smi -L 2>/dev/null),auto,cpu)
 # Without a display MuJoCo must be told how to render.
@@ -21,16 +24,16 @@ help:  ## list the targets
 demo: $(READY) renderer  ## from demonstrations to a reliable policy in the twin, with video and report
 	$(BIN)/robot-rl demo --seed $(SEED) $(ARGS)
 
-test: $(READY) renderer  ## run the tests on all cores
+test: $(DEV) renderer  ## run the tests on all cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
 
-check: $(READY)  ## lint, format, types, import rules
+check: $(DEV)  ## lint, format, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_rules.py tests/test_bans.py
 
-format: $(READY)  ## rewrite the sources in the project's format
+format: $(DEV)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -40,11 +43,11 @@ bench: $(READY) renderer  ## speed of environment and learner on this machine
 bench-presets: $(READY)  ## presets against one another on two tasks, three seeds; hours, resumable
 	$(BIN)/python -m benchmarks.presets $(ARGS)
 
-setup: $(READY) renderer  ## only set up
+setup: $(DEV) renderer  ## only set up
 
-lock: $(READY)  ## renew constraints.txt
-	$(BIN)/python -m pip install -q uv
-	$(BIN)/uv pip compile -q --universal --python-version 3.10 --extra dev --no-header --no-annotate \
+lock: $(DEV)  ## renew constraints.txt
+	$(PIP) uv
+	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --extra dev --no-header --no-annotate \
 	    -c <(echo $(TORCH)) pyproject.toml -o $(VENV)/lock.txt
 	{ sed -n '/^#/p' constraints.txt; cat $(VENV)/lock.txt; } > $(VENV)/lock && mv $(VENV)/lock constraints.txt
 
@@ -57,12 +60,14 @@ $(READY): pyproject.toml constraints.txt
 	    { echo "Python 3.10 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python3" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || \
 	    { echo "no virtual environment can be made here: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 2; }
-	@echo "installing into $(VENV) (once; torch backend: $(BACKEND))"
-	@$(BIN)/python -m pip install -q uv
-	@$(BIN)/python -c 'import torch' 2>/dev/null || \
-	    UV_HTTP_RETRIES=0 $(BIN)/uv pip install -q --python $(BIN)/python --torch-backend=$(BACKEND) $(TORCH) 2>/dev/null || \
-	    $(BIN)/python -m pip install -q -c constraints.txt $(TORCH)
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
+	@echo "installing into $(VENV) (once; torch backend: $(BACKEND))" >&2
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { $(PIP) uv && $(BIN)/python -m uv pip install -q \
+	    --python $(BIN)/python --torch-backend=$(BACKEND) $(TORCH) 2>/dev/null; } || $(PIP) $(TORCH)
+	@$(PIP) -e .
+	@touch $@
+
+$(DEV): $(READY)
+	@$(PIP) -e '.[dev]'
 	@touch $@
 
 renderer:

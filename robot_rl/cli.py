@@ -25,7 +25,14 @@ USAGE_ERROR, INTERRUPTED = 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``robot-rl`` with ``arguments`` (of the process by default) and return its exit code: 0, or 2 for what the
     person at the keyboard can put right, or 130 after Ctrl-C."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except BrokenPipeError:  # whoever read the output has enough
+        sys.stderr.close()
+        return 1
+
+
+def _run(given: Sequence[str]) -> int:
     commands = {point.name: point for point in entry_points(group=GROUP)}
     if not given or given[0] in ("-h", "--help"):
         print(overview(commands))
@@ -41,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parse(name, commands[name], rest)
         result = command.run()
     except BrokenPipeError:
-        return 1
+        raise
     except (ValueError, OSError) as error:
         if os.environ.get("ROBOT_RL_TRACEBACK"):
             raise
