@@ -182,8 +182,9 @@ class DemoRun:
 
 def run_demo(options: Demo, out: Path) -> dict[str, Any]:
     """Run the demo in ``out`` and return its summary."""
+    run = DemoRun(options, out)
     say(f"demo of {options.task} with {options.preset}, seed {options.seed}, in {out}")
-    return DemoRun(options, out).run()
+    return run.run()
 
 
 def _say_demos(done: int, wanted: int) -> None:
