@@ -1,6 +1,13 @@
 """The twin: the robot cell in MuJoCo. Importing it registers the environments with gymnasium and loads nothing else."""
 
+import os
+import sys
+
 from gymnasium.envs.registration import register
+
+if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+    # MuJoCo chooses its renderer when it is first imported; without a display only an off-screen one can draw.
+    os.environ.setdefault("MUJOCO_GL", "egl")
 
 for _name, _task in {
     "Reach": "reach",

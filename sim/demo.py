@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from robot_rl.cli import jsonable
 from robot_rl.command import say
 from robot_rl.commands import evaluation_summary
 from robot_rl.demonstrations import clone_base, collect_demos
@@ -22,7 +23,8 @@ from robot_rl.metrics import TrainingProgress
 from robot_rl.report import write_report
 from robot_rl.train import Tally, train
 from robot_rl.types import Episode
-from sim.demo_video import RendererMissing, film
+from sim.demo_video import film
+from sim.world import RendererUnavailable
 
 if TYPE_CHECKING:
     from sim.commands import Demo
@@ -79,7 +81,7 @@ class DemoRun:
         if options.video:
             self._timed("video", self._film)
         summary = self.summary(shown, tally, evaluations)
-        (self.out / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+        (self.out / "summary.json").write_text(json.dumps(jsonable(summary), indent=1), encoding="utf-8")
         say(f"report: {write_report(self.out)}")
         return summary
 
@@ -142,14 +144,14 @@ class DemoRun:
                 ),
             )
             path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps(evaluation_summary(result)), encoding="utf-8")
+            path.write_text(json.dumps(jsonable(evaluation_summary(result))), encoding="utf-8")
         loaded: dict[str, Any] = json.loads(path.read_text())
         return loaded
 
     def _film(self) -> None:
         try:
             film(self.out, self.watched, self.alone, self.seed)
-        except RendererMissing as error:
+        except RendererUnavailable as error:
             say(f"no video: {error}")
 
     def _interventions(self) -> tuple[Interventions, Interventions]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
 import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -30,13 +28,9 @@ BADGES = {
 }
 
 
-class RendererMissing(RuntimeError):
-    """Nothing here can draw; the message says what to install."""
-
-
 def film(out: Path, watched: EnvSpec, alone: EnvSpec, seed: int) -> Path:
     """Write ``demo.mp4`` and ``stills/*.png`` into ``out``: a demonstration, the base with the person watching, and the
-    trained policy alone. Raises :class:`RendererMissing`."""
+    trained policy alone. Raises :class:`~sim.world.RendererUnavailable`."""
     base, _ = load_policy(out / "base")
     trained, interface = load_policy(out / "policy")
     person = {**watched.kwargs, "person": watched.kwargs.get("person", "expert")}
@@ -54,11 +48,11 @@ def film(out: Path, watched: EnvSpec, alone: EnvSpec, seed: int) -> Path:
     ]
     stills = out / "stills"
     shutil.rmtree(stills, ignore_errors=True)
-    stills.mkdir()
     writer: VideoWriter | None = None
     try:
         for index, (title, spec, policy, stream, label, episodes) in enumerate(scenes):
             for episode, frames in enumerate(_episodes(spec, policy, seed, stream, label, episodes, title)):
+                stills.mkdir(exist_ok=True)
                 for frame in frames:
                     writer = writer or VideoWriter(out / "demo.mp4", frame.shape)
                     writer.add(frame)
@@ -82,20 +76,10 @@ def _episodes(
             while episode is None:
                 step, episode = rollout.step(policy, deterministic=True, label=label)
                 outcome = None if episode is None else episode.success
-                frames.append(caption(_draw(env), title, step.source, outcome))
+                frames.append(caption(np.asarray(env.render()), title, step.source, outcome))
             yield frames + [frames[-1]] * LINGER_FRAMES
     finally:
         env.close()
-
-
-def _draw(env: Any) -> np.ndarray:
-    try:
-        picture = env.render()
-    except RuntimeError as error:
-        raise RendererMissing(" ".join(str(error).split())) from None
-    if picture is None:
-        raise RendererMissing("this task draws no pictures")
-    return np.asarray(picture)
 
 
 def caption(picture: np.ndarray, title: str, source: Source, success: bool | None) -> np.ndarray:
