@@ -16,6 +16,8 @@ ASSETS = Path(str(files("sim") / "assets"))
 WRENCH_CUTOFF_HZ = 20.0
 """Low-pass of the wrist sensor: what real force/torque sensors and the FR3's own estimate pass; stiff contacts of a
 simulator ring far above it."""
+TOOL = "tool/"
+"""Names of a tool's bodies and sites begin with this."""
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
@@ -32,7 +34,7 @@ class World:
     def __init__(self, scene: str, tool: str | None = None):
         spec = _parse(scene)
         if tool is not None:
-            spec.attach(_parse(tool), site=spec.site("ee"), prefix="")
+            spec.attach(_parse(tool), site=spec.site("ee"), prefix=TOOL)
         self.model: mujoco.MjModel = spec.compile()
         self.data = mujoco.MjData(self.model)
         self.timestep_s: float = self.model.opt.timestep
