@@ -31,7 +31,8 @@ def wilson_interval(successes: int, episodes: int, z: float = 1.959964) -> tuple
     rate, weight = successes / episodes, z * z / episodes
     centre = (rate + weight / 2) / (1 + weight)
     margin = z / (1 + weight) * math.sqrt(rate * (1 - rate) / episodes + weight / (4 * episodes))
-    return max(0.0, centre - margin), min(1.0, centre + margin)
+    low = 0.0 if successes == 0 else centre - margin
+    return low, 1.0 if successes == episodes else centre + margin
 
 
 class MetricsLog:

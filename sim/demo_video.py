@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
 import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
