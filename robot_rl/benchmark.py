@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from robot_rl.config import LearnerConfig
+from robot_rl.env import RobotEnv
+from robot_rl.foreign import ForeignEnv
 from robot_rl.replay_buffer import Batch
 from robot_rl.rlpd import RLPD
 
@@ -72,6 +74,27 @@ def bench_learner(seconds: float = 5.0, threads: int = 1) -> dict[str, float]:
         result[f"updates_s_{critics}_critics"] = 1.0 / duration
         result[f"sgemm_share_{critics}_critics"] = update_gflop(config) / duration / floor
     return result
+
+
+def bench_env(env: RobotEnv | ForeignEnv, seconds: float = 5.0, seed: int = 0) -> dict[str, float]:
+    """Environment steps/s in this process under random actions, resets included; closes ``env``."""
+    rng = np.random.default_rng(seed)
+    actions = rng.uniform(-1.0, 1.0, (256, *(env.action_space.shape or ()))).astype(np.float32)
+    env.reset(seed=seed)
+    steps, episodes, reset_s = 0, 0, 0.0
+    started = time.perf_counter()
+    while time.perf_counter() < started + seconds:
+        _, _, terminated, truncated, _ = env.step(actions[steps % 256])
+        steps += 1
+        if terminated or truncated:
+            episodes += 1
+            began = time.perf_counter()
+            env.reset(seed=seed + episodes)
+            reset_s += time.perf_counter() - began
+    spent = time.perf_counter() - started
+    env.close()
+    per_reset_ms = 1e3 * reset_s / max(episodes, 1)
+    return {"env_steps_s": steps / spent, "without_resets_s": steps / (spent - reset_s), "reset_ms": per_reset_ms}
 
 
 if __name__ == "__main__":
