@@ -68,10 +68,16 @@ class Limits:
         "S6", 0.75, "rad/s", FR3_DATA, "Angular speed of the reference.", maximum=2.5
     )
     max_angular_acceleration_rad_s2: float = limit(
-        "S6", 3.0, "rad/s^2", FR3_DATA, "Angular acceleration of the reference, stops included.", maximum=25.0
+        "S6", 3.0, "rad/s^2", FR3_DATA, "Angular acceleration of the reference.", maximum=25.0
     )
     max_angular_jerk_rad_s3: float = limit(
-        "S6", 60.0, "rad/s^3", FR3_DATA, "Angular jerk of the reference, stops included.", maximum=12500.0
+        "S6", 60.0, "rad/s^3", FR3_DATA, "Angular jerk of the reference.", maximum=12500.0
+    )
+    max_stop_angular_acceleration_rad_s2: float = limit(
+        "S6", 6.0, "rad/s^2", FR3_DATA, "Angular deceleration of a controlled stop (HOLD, S7).", maximum=25.0
+    )
+    max_stop_angular_jerk_rad_s3: float = limit(
+        "S6", 120.0, "rad/s^3", FR3_DATA, "Angular jerk of a controlled stop.", maximum=12500.0
     )
     max_rotation_rad: float = limit(
         "S6",

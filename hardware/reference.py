@@ -129,23 +129,35 @@ def stop_distance(speed: float, acceleration: float, profile: Profile) -> float:
     """Signed distance an axis still travels when it brakes now, from ``speed`` and ``acceleration`` (signed, SI)."""
     if speed < 0.0 or (speed == 0.0 and acceleration < 0.0):
         return -stop_distance(-speed, -acceleration, profile)
+    jerk, lead_in = profile.jerk, abs(acceleration) / profile.jerk
+    # The stop is a trapezium or triangle of deceleration from `top` speed; the present acceleration puts us a lead-in
+    # before its beginning, or, when already decelerating, after it.
+    top = speed + 0.5 * acceleration * acceleration / jerk
+    if acceleration >= 0.0:
+        return speed * lead_in + acceleration * lead_in * lead_in / 3.0 + _stop_from(top, profile)
+    if speed <= 0.5 * acceleration * acceleration / jerk:
+        return speed * lead_in  # So little speed that letting go of the brake takes longer: an upper bound.
+    return _stop_from(top, profile) - top * lead_in + jerk * lead_in**3 / 6.0
+
+
+def _stop_from(speed: float, profile: Profile) -> float:
+    """Distance to rest from a constant ``speed`` >= 0."""
     limit, jerk = profile.acceleration, profile.jerk
-    rise = max(acceleration, 0.0)
-    # First the jerk takes the present acceleration away, then a trapezium (or triangle) of deceleration the speed.
-    lead_in = rise / jerk
-    distance = speed * lead_in + rise * lead_in * lead_in / 3.0
-    speed += 0.5 * rise * lead_in
     if speed * jerk <= limit * limit:
-        return distance + speed * sqrt(speed / jerk)
-    return distance + 0.5 * speed * (speed / limit + limit / jerk)
+        return speed * sqrt(speed / jerk)
+    return 0.5 * speed * (speed / limit + limit / jerk)
 
 
-def _speed_to_stop_within(distance: float, period_s: float, stop: Profile) -> float:
-    """Greatest per-axis speed from which all three axes stop within ``distance`` once a tick has noticed the need."""
-    low, high = 0.0, distance / period_s
+def _speed_to_stop_within(distance: float, period_s: float, normal: Profile, stop: Profile) -> float:
+    """Greatest per-axis speed at which three axes stop within ``distance`` of where the arm was blocked: the guard sees
+    it one tick late and brakes in the next, cruising or at the end of accelerating."""
+    rise = normal.acceleration
+    low, high = 0.0, normal.speed
     for _ in range(50):
         middle = 0.5 * (low + high)
-        travel = sqrt(3.0) * (stop_distance(middle, 0.0, stop) + 2.0 * middle * period_s)
+        rising = max(0.0, middle - 0.5 * rise * rise / normal.jerk)
+        braking = max(_stop_from(middle, stop), stop_distance(rising, rise, stop))
+        travel = sqrt(3.0) * (braking + 2.0 * middle * period_s)
         low, high = (middle, high) if travel < distance else (low, middle)
     return low
 
@@ -159,22 +171,28 @@ def translation_profiles(limits: Limits, period_s: float) -> Profiles:
         limits.max_stop_acceleration_m_s2 * per_axis,
         limits.max_stop_jerk_m_s3 * per_axis,
     )
-    speed = min(stop.speed, _speed_to_stop_within(limits.max_lead_m, period_s, stop))
-    normal = Profile(speed, limits.max_acceleration_m_s2 * per_axis, limits.max_jerk_m_s3 * per_axis)
-    reset = normal._replace(speed=min(speed, limits.max_reset_speed_m_s * per_axis))
+    normal = Profile(stop.speed, limits.max_acceleration_m_s2 * per_axis, limits.max_jerk_m_s3 * per_axis)
+    normal = normal._replace(speed=_speed_to_stop_within(limits.max_lead_m, period_s, normal, stop))
+    reset = normal._replace(speed=min(normal.speed, limits.max_reset_speed_m_s * per_axis))
     return Profiles(normal, normal.scaled(limits.engage_scale), reset, stop)
 
 
 def rotation_profiles(limits: Limits, period_s: float) -> Profiles:
     """Per-axis bounds of the rotation vector, as for translation; a margin pays for what ``J``'s own change adds."""
-    per_axis = 1.0 / sqrt(3.0)
-    speed, acceleration = limits.max_angular_speed_rad_s, limits.max_angular_acceleration_rad_s2
-    # w' = J r'' + J' r', w'' = J r''' + 2 J' r'' + J'' r', with |J| <= 1, |J'| <= |r'|/2, |J''| <= |r''|/2 + |r'|^2/3.
-    jerk = limits.max_angular_jerk_rad_s3 - 1.5 * speed * acceleration - speed**3 / 3.0
-    acceleration -= 0.5 * speed**2
-    stop = Profile(speed * per_axis, acceleration * per_axis, jerk * per_axis)
-    normal = stop._replace(speed=min(stop.speed, _speed_to_stop_within(limits.max_lead_rad, period_s, stop)))
+    speed = limits.max_angular_speed_rad_s
+    normal = _rotational(speed, limits.max_angular_acceleration_rad_s2, limits.max_angular_jerk_rad_s3)
+    stop = _rotational(speed, limits.max_stop_angular_acceleration_rad_s2, limits.max_stop_angular_jerk_rad_s3)
+    normal = normal._replace(speed=_speed_to_stop_within(limits.max_lead_rad, period_s, normal, stop))
     return Profiles(normal, normal.scaled(limits.engage_scale), normal, stop)
+
+
+def _rotational(speed: float, acceleration: float, jerk: float) -> Profile:
+    """Per-axis bounds of the rotation vector that keep the rotation within these norms."""
+    # w' = J r'' + J' r', w'' = J r''' + 2 J' r'' + J'' r', with |J| <= 1, |J'| <= |r'|/2, |J''| <= |r''|/2 + |r'|^2/3.
+    per_axis = 1.0 / sqrt(3.0)
+    jerk -= 1.5 * speed * acceleration + speed**3 / 3.0
+    acceleration -= 0.5 * speed**2
+    return Profile(speed * per_axis, acceleration * per_axis, jerk * per_axis)
 
 
 def rotvec_near(quat: Quaternion, anchor: Quaternion, near: Vector3) -> Vector3:

@@ -13,8 +13,10 @@ from hardware.cell import Workspace
 from hardware.geometry import quat_normalize
 from hardware.interfaces import ArmCommand, ArmState, Gripper, GuardMode, Pose, TeleopSample, Vector3
 from hardware.limits import Limits
-from hardware.reference import Motion, Profile, stop_distance
+from hardware.reference import Motion, Profiles, stop_distance
 
+TRIP = 0.99
+"""S7 brakes when the lead would exceed this fraction of its limit: what the prediction is good to."""
 RETREAT = 0.95
 """After S7 the target stays this fraction of the lead limit ahead, so that the limit is not touched again at once."""
 
@@ -100,20 +102,27 @@ def clip_norm(vector: Vector3, limit: float) -> Vector3:
 
 
 def lead_excess(
-    motion: Motion, measured: Vector3, measured_velocity: Vector3, stop: Profile, limit: float, period_s: float
+    motion: Motion, measured: Vector3, measured_velocity: Vector3, profiles: Profiles, limit: float, period_s: float
 ) -> float:
-    """S7: how far over ``limit`` the lead is, or would get if the reference braked from the next tick on.
+    """S7: how far over ``limit`` the lead is, or would get if the reference went on for a tick and braked then.
 
     The stopping distance is that of the speed relative to the arm's: an arm that keeps up is not braked.
     """
+    stop, normal = profiles.stop, profiles.normal
     now, soon = 0.0, 0.0
     for position, velocity, acceleration, at, speed in zip(*motion, measured, measured_velocity, strict=True):
-        lead = position - at
-        relative = velocity - speed
-        travel = stop_distance(relative, acceleration, stop) + relative * period_s
+        lead, relative = position - at, velocity - speed
+        ahead = lead + (relative + 0.5 * acceleration * period_s) * period_s
+        relative += acceleration * period_s
+        # What a tick of jerk may add, in the direction that matters.
+        if relative >= 0.0:
+            acceleration = min(acceleration + normal.jerk * period_s, max(acceleration, normal.acceleration))
+        else:
+            acceleration = max(acceleration - normal.jerk * period_s, min(acceleration, -normal.acceleration))
+        ahead += stop_distance(relative, acceleration, stop)
         now += lead * lead
-        soon += (lead + travel) ** 2
-    return max(0.0, sqrt(max(now, soon)) - limit)
+        soon += ahead * ahead
+    return max(0.0, sqrt(max(now, soon)) - TRIP * limit)
 
 
 def moves_ahead(motion: Motion, measured: Vector3) -> bool:
@@ -123,21 +132,10 @@ def moves_ahead(motion: Motion, measured: Vector3) -> bool:
     return any(sum(a * x for a, x in zip(ahead, rate, strict=True)) > 0.0 for rate in (velocity, acceleration))
 
 
-def bring_back(target: Vector3, reference: Vector3, measured: Vector3, limit: float) -> Vector3:
-    """S7: ``target`` without what of it leads over ``measured`` by more than ``limit``, along ``reference``'s lead.
-
-    Only that component goes: an arm pressed against a surface may still slide along it.
-    """
-    lead = tuple(a - b for a, b in zip(reference, measured, strict=True))
-    distance = sqrt(sum(x * x for x in lead))
-    if distance == 0.0:
-        return target
-    ahead = sum((t - m) * x for t, m, x in zip(target, measured, lead, strict=True)) / distance
-    excess = ahead - RETREAT * limit
-    if excess <= 0.0:
-        return target
-    x, y, z = (t - excess * component / distance for t, component in zip(target, lead, strict=True))
-    return x, y, z
+def bring_back(point: Vector3, measured: Vector3, limit: float) -> Vector3:
+    """S7: ``point`` pulled towards the arm until it leads by a little less than ``limit``."""
+    dx, dy, dz = clip_norm((point[0] - measured[0], point[1] - measured[1], point[2] - measured[2]), RETREAT * limit)
+    return measured[0] + dx, measured[1] + dy, measured[2] + dz
 
 
 class GripperState(NamedTuple):

@@ -7,7 +7,17 @@ from math import sqrt
 from hardware.guard_state import GuardSettings, GuardState, Target
 from hardware.interfaces import ArmState, Pose, Refusal, Source, Vector3
 from hardware.mux import within_reach
-from hardware.reference import Motion, Planner, PlanningError, Profile, Track, orientation, rotvec_near, stop_distance
+from hardware.reference import (
+    Motion,
+    Planner,
+    PlanningError,
+    Profile,
+    Profiles,
+    Track,
+    orientation,
+    rotvec_near,
+    stop_distance,
+)
 from hardware.safety import bring_back, clip_norm, lead_excess, moves_ahead
 
 Refusals = list[Refusal]
@@ -47,33 +57,47 @@ def resting_target(settings: GuardSettings, state: GuardState) -> Target:
 
 
 def limit_lead(settings: GuardSettings, state: GuardState, arm: ArmState, refusals: Refusals) -> GuardState:
-    """S7: bring back what would lead too far over the arm, and brake a reference that moves further ahead."""
-    limits, period, planner = settings.limits, settings.period_s, settings.planner
-    translation, rotation, target = state.translation, state.rotation, state.target
+    """S7 for both groups: brake what would lead too far over the arm, and bring its target back."""
+    limits, target = settings.limits, state.target
     at, velocity = arm.T_base_ee.position_m, arm.ee_twist[:3]
-    stop = settings.translation.stop
-    excess = lead_excess(translation.motion, at, velocity, stop, limits.max_lead_m, period)
+    translation, position, excess = _led(
+        settings, state.translation, target.position, at, velocity, settings.translation, limits.max_lead_m
+    )
     if excess > 0.0:
         refusals.append(Refusal("S7", excess, state.mux.driver))
-        position = bring_back(target.position, translation.motion.position, at, limits.max_lead_m)
-        if position is not target.position:
-            position = settings.workspace.clip(position)
-            target = Target(Pose(position, target.pose.quat_xyzw), position, target.rotation)
-        if moves_ahead(translation.motion, at):
-            translation = braked(planner, translation, stop)
-    at, velocity = rotvec_near(arm.T_base_ee.quat_xyzw, state.anchor, rotation.motion.position), arm.ee_twist[3:]
-    stop = settings.rotation.stop
-    excess = lead_excess(rotation.motion, at, velocity, stop, limits.max_lead_rad, period)
+        position = settings.workspace.clip(position)
+        target = Target(Pose(position, target.pose.quat_xyzw), position, target.rotation)
+    at, velocity = rotvec_near(arm.T_base_ee.quat_xyzw, state.anchor, state.rotation.motion.position), arm.ee_twist[3:]
+    rotation, turn, excess = _led(
+        settings, state.rotation, target.rotation, at, velocity, settings.rotation, limits.max_lead_rad
+    )
     if excess > 0.0:
         refusals.append(Refusal("S7", excess, state.mux.driver))
-        turn = bring_back(target.rotation, rotation.motion.position, at, limits.max_lead_rad)
-        if turn is not target.rotation:
-            target = Target(Pose(target.position, orientation(turn, state.anchor)), target.position, turn)
-        if moves_ahead(rotation.motion, at):
-            rotation = braked(planner, rotation, stop)
-    if target is state.target and translation is state.translation and rotation is state.rotation:
+        target = Target(Pose(target.position, orientation(turn, state.anchor)), target.position, turn)
+    if target is state.target:
         return state
     return state._replace(target=target, translation=translation, rotation=rotation)
+
+
+def _led(
+    settings: GuardSettings,
+    track: Track,
+    target: Vector3,
+    measured: Vector3,
+    velocity: Vector3,
+    profiles: Profiles,
+    limit: float,
+) -> tuple[Track, Vector3, float]:
+    """S7 for one group: its track and target, and how far over ``limit`` the lead is or would get."""
+    excess = lead_excess(track.motion, measured, velocity, profiles, limit, settings.period_s)
+    if excess <= 0.0:
+        return track, target, 0.0
+    if moves_ahead(track.motion, measured):
+        track = braked(settings.planner, track, profiles.stop)
+    # A reference on its way back goes on to its target. Any other gives that up: its axes, each for itself, would first
+    # turn away from the arm on the way to a target beside it.
+    stays = track.braking or track.at_rest
+    return track, bring_back(track.target if stays else target, measured, limit), excess
 
 
 def braked(planner: Planner, track: Track, profile: Profile) -> Track:
