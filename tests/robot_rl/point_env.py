@@ -1,0 +1,47 @@
+"""A small environment of another project: a point on a line, pushed to a goal. Learned in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+
+class PointReach(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
+    """Dict observation (position, goal), Box action in ± 0.2 m: not our bounds on purpose."""
+
+    def __init__(self) -> None:
+        box = gymnasium.spaces.Box(-2.0, 2.0, (1,), np.float64)
+        self.observation_space = gymnasium.spaces.Dict({"position": box, "goal": box})
+        self.action_space = gymnasium.spaces.Box(-0.2, 0.2, (1,), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        super().reset(seed=seed)
+        self.position = np.zeros(1)
+        self.goal = self.np_random.uniform(-1.0, 1.0, 1)
+        return self._observation(), {}
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        self.position = np.clip(self.position + np.clip(action, -0.2, 0.2), -2.0, 2.0)
+        success = bool(abs(self.position - self.goal)[0] < 0.05)
+        return self._observation(), float(success), success, False, {"is_success": success}
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        return {"position": self.position.copy(), "goal": self.goal.copy()}
+
+
+gymnasium.register("PointReach-v0", entry_point=f"{__name__}:PointReach", max_episode_steps=20)
+
+
+def demonstrate(env: PointReach) -> Callable[[Any], np.ndarray]:
+    """A scripted person: straight to the goal, which it reads from the environment itself."""
+    return lambda observation: np.clip((env.goal - env.position) / 0.2, -1.0, 1.0)
+
+
+def give_up(env: PointReach) -> Callable[[Any], np.ndarray]:
+    """A demonstrator that never succeeds: it runs away from the goal."""
+    return lambda observation: -np.sign(env.goal - env.position)
