@@ -29,7 +29,7 @@ def arbitrate(state: MuxState, sample: TeleopSample, now: float, release_s: floa
     """Decide who drives this tick."""
     if sample.takeover:
         return state._replace(driver=Source.HUMAN, last_takeover_s=now)
-    if state.driver is Source.HUMAN and now - state.last_takeover_s >= release_s:
+    if state.driver is Source.HUMAN and now - state.last_takeover_s >= release_s - 1e-9:
         return state._replace(driver=Source.POLICY)
     return state
 

@@ -1,0 +1,369 @@
+"""The guard's modes and limits, each at its boundary, engaged and disengaged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf, nan
+
+import pytest
+
+from hardware.fakes import POINTING_DOWN, shifted
+from hardware.geometry import pose_distance, quat_from_rotvec
+from hardware.guard import EngageError, Guard
+from hardware.guard_state import GuardState
+from hardware.guard_step import step
+from hardware.interfaces import ZERO6, ArmCommand, ExecutedCommand, Gripper, GuardMode, Pose, Source
+from hardware.safety import GuardInputs
+from tests.hardware.rig import NAN_POSE, Rig
+
+QUAT = POINTING_DOWN.quat_xyzw
+HALF = (0.0, 0.0, 0.0, 0.5)
+BAD_COMMANDS = {
+    "nan position": ArmCommand(NAN_POSE),
+    "infinite position": ArmCommand(Pose((0.4, inf, 0.2), QUAT)),
+    "nan quaternion": ArmCommand(Pose((0.4, 0.0, 0.2), (nan, 0.0, 0.0, 1.0))),
+    "zero quaternion": ArmCommand(Pose((0.4, 0.0, 0.2), (0.0, 0.0, 0.0, 0.0))),
+    "long quaternion": ArmCommand(Pose((0.4, 0.0, 0.2), HALF)),
+    "two coordinates": ArmCommand(Pose((0.4, 0.0), QUAT)),  # type: ignore[arg-type]
+    "three-part quaternion": ArmCommand(Pose((0.4, 0.0, 0.2), (0.0, 0.0, 1.0))),  # type: ignore[arg-type]
+    "text": ArmCommand(Pose(("a", "b", "c"), QUAT)),  # type: ignore[arg-type]
+    "no pose": ArmCommand(None),  # type: ignore[arg-type]
+    "gripper 2": ArmCommand(POINTING_DOWN, gripper=2),  # type: ignore[arg-type]
+    "too large to add": ArmCommand(Pose((1.7e308, 1.7e308, 0.2), QUAT)),
+}
+
+
+def limits_of(executed: ExecutedCommand) -> set[str]:
+    return {refusal.limit for refusal in executed.refusals}
+
+
+# -- modes -----------------------------------------------------------------------------------------------------------
+
+
+def test_it_boots_disarmed_and_follows_the_arm_without_commanding():
+    rig = Rig()
+    rig.ask(shifted(POINTING_DOWN, (0.1, 0.0, 0.0)))
+    executed = rig.tick(3)
+    assert executed.mode is GuardMode.DISARMED
+    assert executed.source is Source.HOLD
+    assert executed.reference.T_base_ee == rig.arm.pose
+    assert executed.reference.twist == ZERO6
+
+
+def test_s9_engaging_holds_the_measured_pose_and_runs_on_the_first_command():
+    rig = Rig().engage()
+    executed = rig.tick(5)
+    assert (executed.mode, executed.target) == (GuardMode.ARMED, POINTING_DOWN)
+    rig.ask(POINTING_DOWN)
+    assert rig.tick().mode is GuardMode.RUNNING
+    assert rig.guard.reason == ""
+
+
+def test_s9_the_first_moments_after_engaging_run_at_halved_limits():
+    rig = Rig().engage()
+    rig.ask(shifted(POINTING_DOWN, (0.2, 0.0, 0.0)))
+    rig.tick(round(rig.limits.engage_time_s / 0.01))
+    moved = rig.trace[-1].reference.T_base_ee.position_m[0] - POINTING_DOWN.position_m[0]
+    assert 0.0 < moved <= 0.002
+    bound = rig.limits.engage_scale * rig.limits.max_acceleration_m_s2
+    assert rig.trace[-1].reference.twist[0] <= bound * rig.limits.engage_time_s
+    rig.tick(15)
+    gain = rig.trace[-1].reference.twist[0] - rig.trace[-2].reference.twist[0]
+    assert gain > 0.5 * 0.01 * rig.limits.max_acceleration_m_s2 / 3**0.5
+
+
+def test_engaging_twice_is_refused():
+    with pytest.raises(EngageError, match="ARMED, not DISARMED"):
+        Rig().engage().engage()
+
+
+@pytest.mark.parametrize(("outside_m", "engages"), [(0.0049, True), (0.0051, False)])
+def test_s4_engaging_outside_the_workspace_is_refused(outside_m, engages):
+    x, y, z = Rig().cell.workspace.max_m
+    rig = Rig(pose=POINTING_DOWN._replace(position_m=(x - 0.1, y - 0.1, z + outside_m)))
+    if engages:
+        rig.engage()
+        rig.ask(rig.arm.pose)
+        assert rig.tick(200).reference.T_base_ee.position_m[2] == pytest.approx(z)
+    else:
+        with pytest.raises(EngageError, match=r"5\.1 mm outside"):
+            rig.engage()
+
+
+def test_engaging_an_arm_that_reports_nan_is_refused():
+    with pytest.raises(EngageError, match="not finite"):
+        Rig(pose=NAN_POSE).engage()
+
+
+def test_hold_is_a_controlled_stop_that_only_the_operator_clears():
+    rig = Rig().engage()
+    goal = shifted(POINTING_DOWN, (0.2, 0.0, 0.0))
+    rig.ask(goal)
+    rig.tick(50)
+    rig.guard.hold("test")
+    with pytest.raises(EngageError, match="still brakes"):
+        rig.tick()
+        rig.guard.resume(rig.arm.read(), rig.clock.now())
+    rig.ask(goal)
+    held = rig.tick(25)
+    assert (held.mode, held.source, held.reference.twist) == (GuardMode.HOLD, Source.HOLD, ZERO6)
+    assert held.target == held.reference.T_base_ee
+    rig.ask(goal)
+    rig.guard.resume(rig.arm.read(), rig.clock.now())
+    assert rig.tick(20).reference.T_base_ee == held.reference.T_base_ee  # What was on its way has been flushed.
+    rig.ask(goal)
+    assert rig.tick(10).reference.twist[0] > 0.0
+
+
+def test_the_person_does_not_drive_out_of_hold():
+    rig = Rig().engage()
+    rig.guard.hold()
+    rig.teleop.push(1.0)
+    assert rig.tick(30).reference.T_base_ee == POINTING_DOWN
+
+
+def test_s9_resuming_is_refused_where_the_arm_was_moved_away():
+    rig = Rig().engage()
+    rig.guard.hold()
+    rig.tick(5)
+    rig.arm.blocked = True
+    rig.arm.pose = shifted(rig.arm.pose, (0.0, 0.0, 0.051))
+    with pytest.raises(EngageError, match="51 mm"):
+        rig.guard.resume(rig.arm.read(), rig.clock.now())
+    rig.arm.pose = shifted(POINTING_DOWN, (0.0, 0.0, 0.049))
+    rig.guard.resume(rig.arm.read(), rig.clock.now())
+
+
+def test_only_hold_can_be_resumed_and_reset_disarms_any_mode():
+    rig = Rig().engage()
+    with pytest.raises(EngageError, match="nothing to resume"):
+        rig.guard.resume(rig.arm.read(), rig.clock.now())
+    rig.guard.hold("broken", GuardMode.FAULT)
+    rig.guard.hold("later")
+    assert (rig.tick(5).mode, rig.guard.reason) == (GuardMode.FAULT, "broken")
+    with pytest.raises(EngageError, match="FAULT, not HOLD"):
+        rig.guard.resume(rig.arm.read(), rig.clock.now())
+    rig.guard.reset()
+    assert rig.tick().mode is GuardMode.DISARMED
+    rig.engage()
+
+
+def test_holding_a_disarmed_guard_changes_nothing():
+    guard = Guard(Rig().cell)
+    guard.hold()
+    assert guard.mode is GuardMode.DISARMED
+
+
+def test_step_is_pure():
+    rig = Rig().engage()
+    rig.ask(shifted(POINTING_DOWN, (0.1, 0.02, 0.0)))
+    rig.tick(10)
+    state, arm, sample = rig.guard.state, rig.arm.read(), rig.teleop.read(0.0)
+    command = ArmCommand(shifted(POINTING_DOWN, (-0.1, 0.0, 0.0)), sequence=99, session=rig.guard.session)
+    inputs = GuardInputs(arm, sample, (command,))
+    first, executed = step(rig.guard.settings, state, inputs, 1.0)
+    step(rig.guard.settings, first, GuardInputs(arm, sample), 1.01)
+    again, executed_again = step(rig.guard.settings, state, inputs, 1.0)
+    assert executed == executed_again
+    assert again.translation.motion == first.translation.motion
+    assert isinstance(state, GuardState)
+
+
+def test_commands_arrive_when_their_latency_has_passed():
+    rig = Rig().engage()
+    goal = shifted(POINTING_DOWN, (0.01, 0.0, 0.0))
+    rig.guard.submit(ArmCommand(goal, sequence=1, session=rig.guard.session), rig.clock.now() + 0.02)
+    assert rig.tick().target == POINTING_DOWN
+    assert rig.tick().target is goal
+
+
+# -- S1 --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BAD_COMMANDS)
+def test_s1_a_bad_command_holds_in_the_same_tick_and_never_reaches_the_arm(name):
+    rig = Rig().engage()
+    goal = shifted(POINTING_DOWN, (0.05, 0.0, 0.0))
+    rig.ask(goal)
+    before = rig.tick(20)
+    bad = replace(BAD_COMMANDS[name], sequence=50, session=rig.guard.session)
+    rig.guard.submit(bad, rig.clock.now())
+    rig.guard.submit(ArmCommand(goal, sequence=51, session=rig.guard.session), rig.clock.now())
+    executed = rig.tick()
+    assert executed.mode is GuardMode.HOLD
+    assert limits_of(executed) == {"S1"}
+    metres, _ = pose_distance(before.target, rig.tick(30).target)
+    assert metres < 0.06
+    assert rig.guard.reason.startswith("S1")
+
+
+def test_s1_three_bad_commands_within_the_window_latch_a_fault():
+    rig = Rig().engage()
+    for expected in (GuardMode.HOLD, GuardMode.HOLD, GuardMode.FAULT):
+        rig.ask(NAN_POSE)
+        assert rig.tick(100).mode is expected
+
+
+def test_s1_bad_commands_further_apart_than_the_window_only_hold():
+    rig = Rig().engage()
+    for _ in range(4):
+        rig.ask(NAN_POSE)
+        assert rig.tick(510).mode is GuardMode.HOLD
+
+
+@pytest.mark.parametrize(("norm", "accepted"), [(0.991, True), (1.009, True), (0.989, False), (1.011, False)])
+def test_s1_a_quaternion_may_be_slightly_off_and_is_normalised(norm, accepted):
+    rig = Rig().engage()
+    rig.ask(Pose(POINTING_DOWN.position_m, tuple(norm * c for c in QUAT)))  # type: ignore[arg-type]
+    executed = rig.tick()
+    assert (executed.mode is GuardMode.RUNNING) is accepted
+    assert sum(c * c for c in executed.target.quat_xyzw) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("field", ["pose", "twist", "stick"])
+def test_s1_numbers_that_are_not_finite_from_arm_or_person_hold(field):
+    rig = Rig().engage()
+    state, sample = rig.arm.read(), rig.teleop.read(0.0)
+    if field == "pose":
+        state = replace(state, T_base_ee=NAN_POSE)
+    elif field == "twist":
+        state = replace(state, ee_twist=(0.0, inf, 0.0, 0.0, 0.0, 0.0))
+    else:
+        sample = replace(sample, twist=(0.0, 0.0, nan, 0.0, 0.0, 0.0), takeover=True)
+    executed = rig.guard.tick(1.0, state, sample)
+    assert (executed.mode, limits_of(executed)) == (GuardMode.HOLD, {"S1"})
+    assert executed.reference.T_base_ee == POINTING_DOWN
+
+
+# -- S4, S5, S6 ------------------------------------------------------------------------------------------------------
+
+
+def test_s4_a_target_outside_is_clipped_and_what_is_inside_comes_through_untouched():
+    rig = Rig().engage()
+    inside = shifted(POINTING_DOWN, (0.01, 0.0, 0.0))
+    rig.ask(inside)
+    assert rig.tick().target is inside
+    rig.ask(POINTING_DOWN._replace(position_m=(0.4, 0.0, -0.095)))
+    executed = rig.tick()
+    assert executed.target.position_m == (0.4, 0.0, 0.005)
+    (refusal,) = executed.refusals
+    assert (refusal.limit, refusal.source) == ("S4", Source.POLICY)
+    assert refusal.amount == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("outside_m", "mode"), [(0.0049, GuardMode.ARMED), (0.0051, GuardMode.FAULT)])
+def test_s4_an_arm_measured_outside_faults(outside_m, mode):
+    rig = Rig(pose=POINTING_DOWN._replace(position_m=(0.45, 0.349, 0.25))).engage()
+    rig.arm.blocked = True
+    rig.arm.pose = rig.arm.pose._replace(position_m=(0.45, 0.35 + outside_m, 0.25))
+    assert rig.tick().mode is mode
+
+
+@pytest.mark.parametrize(
+    ("speed_m_s", "ticks", "mode"),
+    [(0.299, 10, GuardMode.ARMED), (0.301, 2, GuardMode.ARMED), (0.301, 3, GuardMode.FAULT)],
+)
+def test_s5_a_measured_speed_over_the_limit_for_the_window_faults(speed_m_s, ticks, mode):
+    rig = Rig().engage()
+    state = replace(rig.arm.read(), ee_twist=(0.0, 0.0, speed_m_s, 0.0, 0.0, 0.0))
+    for tick in range(ticks):
+        executed = rig.guard.tick(0.01 * (tick + 1), state, rig.teleop.read(0.0))
+    assert executed.mode is mode
+
+
+def test_s5_a_short_excess_is_forgotten():
+    rig = Rig().engage()
+    slow = rig.arm.read()
+    fast = replace(slow, ee_twist=(0.0, 0.0, 0.4, 0.0, 0.0, 0.0))
+    for tick, state in enumerate([fast, fast, slow] * 5):
+        assert rig.guard.tick(0.01 * tick, state, rig.teleop.read(0.0)).mode is GuardMode.ARMED
+
+
+def test_s6_a_target_is_reached_exactly_in_position_and_orientation():
+    rig = Rig().engage()
+    goal = Pose((0.5, -0.1, 0.1), quat_from_rotvec((2.8, 0.3, -0.4)))
+    rig.ask(goal)
+    executed = rig.tick(400)
+    assert pose_distance(executed.reference.T_base_ee, goal) == pytest.approx((0.0, 0.0), abs=1e-7)
+
+
+def test_s6_a_target_turned_further_than_the_range_is_clipped():
+    rig = Rig(pose=Pose(POINTING_DOWN.position_m, (0.0, 0.0, 0.0, 1.0))).engage()
+    rig.ask(Pose(POINTING_DOWN.position_m, quat_from_rotvec((0.0, 0.0, 3.1))))
+    executed = rig.tick()
+    assert limits_of(executed) == {"S6"}
+    assert pose_distance(executed.target, rig.arm.pose)[1] == pytest.approx(rig.limits.max_rotation_rad)
+
+
+# -- S7, S28 ---------------------------------------------------------------------------------------------------------
+
+
+def test_s7_the_target_is_brought_back_to_an_arm_that_cannot_follow():
+    rig = Rig().engage()
+    rig.arm.blocked = True
+    rig.ask(shifted(POINTING_DOWN, (0.0, 0.0, -0.1)))
+    executed = rig.tick(150)
+    lead_m, _ = pose_distance(executed.reference.T_base_ee, POINTING_DOWN)
+    assert 0.85 * rig.limits.max_lead_m < lead_m <= rig.limits.max_lead_m
+    assert pose_distance(executed.target, POINTING_DOWN)[0] <= rig.limits.max_lead_m
+    assert executed.mode is GuardMode.RUNNING
+    assert any("S7" in limits_of(tick) for tick in rig.trace)
+
+
+def test_s7_an_arm_that_keeps_up_is_not_braked():
+    rig = Rig(lag_s=0.01).engage()
+    rig.ask(shifted(POINTING_DOWN, (0.2, 0.1, 0.2)))
+    rig.tick(400)
+    assert not any(limits_of(tick) for tick in rig.trace)
+    assert rig.guard.at_rest
+
+
+def test_s7_an_arm_pushed_away_pulls_its_reference_along():
+    rig = Rig().engage()
+    rig.ask(POINTING_DOWN)
+    rig.tick()
+    rig.arm.blocked = True
+    for tick in range(120):
+        rig.arm.pose = shifted(POINTING_DOWN, (0.0, min(0.001 * tick, 0.06), 0.0))
+        rig.tick()
+    lead_m, _ = pose_distance(rig.trace[-1].reference.T_base_ee, rig.arm.pose)
+    assert lead_m <= rig.limits.max_lead_m
+    assert rig.trace[-1].mode is GuardMode.RUNNING
+
+
+def test_s28_a_gripper_command_too_soon_after_the_last_change_is_refused():
+    rig = Rig().engage(Gripper.OPEN)
+    assert rig.tick().reference.gripper_width_m == rig.cell.gripper.open_width_m
+    rig.tick(60)
+    rig.ask(POINTING_DOWN, Gripper.CLOSE)
+    assert rig.tick().reference.gripper_width_m == rig.cell.gripper.closed_width_m
+    rig.ask(POINTING_DOWN, Gripper.OPEN)
+    refused = rig.tick(1)
+    assert (refused.gripper, limits_of(refused)) == (Gripper.CLOSE, {"S28"})
+    rig.tick(48)
+    rig.ask(POINTING_DOWN, Gripper.OPEN)
+    assert rig.tick().gripper is Gripper.OPEN
+
+
+def test_s28_the_gripper_keeps_its_command_through_hold_and_reengaging():
+    rig = Rig().engage(Gripper.CLOSE)
+    rig.guard.hold()
+    rig.ask(POINTING_DOWN, Gripper.OPEN)
+    assert rig.tick(60).gripper is Gripper.CLOSE
+    rig.guard.reset()
+    assert rig.engage().tick().reference.gripper_width_m == rig.cell.gripper.closed_width_m
+
+
+def test_a_gripper_nobody_commanded_stays_where_it_is():
+    rig = Rig()
+    rig.arm.gripper_width_m = 0.033
+    executed = rig.engage().tick()
+    assert (executed.gripper, executed.reference.gripper_width_m) == (Gripper.HOLD, 0.033)
+
+
+def test_the_person_works_the_gripper_while_driving():
+    rig = Rig().engage()
+    rig.teleop.push(0.1)
+    rig.teleop.sample = replace(rig.teleop.sample, gripper=Gripper.CLOSE)
+    rig.ask(POINTING_DOWN, Gripper.OPEN)
+    assert rig.tick().gripper is Gripper.CLOSE

@@ -1,0 +1,122 @@
+"""The reference generator: smooth, exact at its ends, and its formulas against brute force."""
+
+from __future__ import annotations
+
+from math import pi, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from hardware import reference as r
+from hardware.geometry import quat_from_rotvec
+from hardware.limits import Limits
+
+PERIOD_S = 0.01
+TRANSLATION = r.translation_profiles(Limits(), PERIOD_S)
+ROTATION = r.rotation_profiles(Limits(), PERIOD_S)
+small = st.floats(-1.0, 1.0)
+vector = st.tuples(small, small, small)
+quick = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+def at_rest(position=(0.0, 0.0, 0.0)) -> r.Track:
+    return r.Track(r.Motion(position), position)
+
+
+def run(track: r.Track, ticks: int) -> r.Track:
+    for _ in range(ticks):
+        track = r.advance(track, PERIOD_S)
+    return track
+
+
+def test_follow_arrives_exactly_and_rests():
+    planner, goal = r.Planner(), (0.05, -0.02, 0.1)
+    track = planner.follow(at_rest(), goal, TRANSLATION.normal)
+    track = run(track, 300)
+    assert track.at_rest
+    assert track.motion == r.Motion(goal)
+
+
+def test_an_unchanged_target_is_not_planned_again():
+    planner = r.Planner()
+    track = planner.follow(at_rest(), (0.05, 0.0, 0.0), TRANSLATION.normal)
+    assert planner.follow(track, (0.05, 0.0, 0.0), TRANSLATION.normal) is track
+    assert planner.follow(track, (0.05, 0.0, 0.0), TRANSLATION.reset) is not track
+    assert planner.follow(at_rest(), (0.0, 0.0, 0.0), TRANSLATION.normal).at_rest
+
+
+def test_a_brake_is_finished_before_anything_else_is_followed():
+    planner = r.Planner()
+    track = run(planner.follow(at_rest(), (0.3, 0.0, 0.0), TRANSLATION.normal), 30)
+    track = planner.brake(track, TRANSLATION.stop)
+    assert planner.follow(track, (0.3, 0.0, 0.0), TRANSLATION.normal) is track
+    assert planner.brake(track, TRANSLATION.stop) is track
+    stopped = run(track, 40)
+    assert stopped.motion == r.Motion(track.target)
+    assert not planner.follow(stopped, (0.3, 0.0, 0.0), TRANSLATION.normal).at_rest
+
+
+@pytest.mark.parametrize("motion", [r.Motion((float("nan"), 0.0, 0.0)), r.Motion((0.0, 0.0, 0.0), (np.inf, 0.0, 0.0))])
+def test_a_motion_that_cannot_be_planned_from_is_an_error(motion):
+    with pytest.raises(r.PlanningError):
+        r.Planner().follow(r.Track(motion, (0.0, 0.0, 0.0)), (0.1, 0.0, 0.0), TRANSLATION.normal)
+
+
+@given(st.floats(-0.108, 0.108), st.floats(-0.577, 0.577))
+@quick
+def test_stop_distance_is_what_ruckig_brakes_in(speed, acceleration):
+    track = r.Track(r.Motion((0.0, 0.0, 0.0), (speed, 0.0, 0.0), (acceleration, 0.0, 0.0)), (1.0, 0.0, 0.0), None, ())
+    stop = TRANSLATION.stop
+    end = r.Planner().brake(track, stop).target[0]
+    predicted = r.stop_distance(speed, acceleration, stop)
+    turns_round = speed * acceleration < 0.0 and abs(speed) <= 0.5 * acceleration**2 / stop.jerk
+    if turns_round:
+        assert abs(predicted) <= 0.5 * abs(acceleration) ** 3 / stop.jerk**2 + 1e-9
+    else:
+        assert predicted == pytest.approx(end, abs=1e-9)
+
+
+def test_profiles_divide_norms_among_three_axes():
+    limits = Limits()
+    for profile in TRANSLATION:
+        assert sqrt(3.0) * profile.speed <= limits.max_speed_m_s + 1e-12
+    assert sqrt(3.0) * TRANSLATION.normal.acceleration == pytest.approx(limits.max_acceleration_m_s2)
+    assert sqrt(3.0) * TRANSLATION.stop.jerk == pytest.approx(limits.max_stop_jerk_m_s3)
+    assert sqrt(3.0) * TRANSLATION.reset.speed == pytest.approx(limits.max_reset_speed_m_s)
+    assert TRANSLATION.engage == TRANSLATION.normal.scaled(limits.engage_scale)
+    assert ROTATION.normal.acceleration < limits.max_angular_acceleration_rad_s2 / sqrt(3.0)
+
+
+def test_a_step_of_eight_millimetres_at_ten_hertz_can_be_tracked():
+    """The task's largest step on every axis, 80 mm/s each, is below what S7 leaves an axis."""
+    assert TRANSLATION.normal.speed > 0.08
+
+
+@given(vector.map(lambda v: tuple(2.5 * x / sqrt(3.0) for x in v)), vector)
+@quick
+def test_angular_velocity_is_the_derivative_of_the_orientation(rotvec, rate):
+    step = 1e-6
+    anchor = quat_from_rotvec((0.3, -1.0, 2.0))
+    before = Rotation.from_quat(r.orientation(tuple(a - step * b for a, b in zip(rotvec, rate, strict=True)), anchor))
+    after = Rotation.from_quat(r.orientation(tuple(a + step * b for a, b in zip(rotvec, rate, strict=True)), anchor))
+    numeric = (after * before.inv()).as_rotvec() / (2.0 * step)
+    omega = r.angular_velocity(rotvec, rate)
+    np.testing.assert_allclose(omega, numeric, atol=1e-6)
+    assert np.linalg.norm(omega) <= np.linalg.norm(rate) + 1e-12
+
+
+@given(vector.map(lambda v: tuple(3.0 * x / sqrt(3.0) for x in v)), vector)
+@quick
+def test_rotvec_near_inverts_orientation_on_the_turn_asked_for(rotvec, anchor_rotvec):
+    anchor = quat_from_rotvec(anchor_rotvec)
+    assert r.rotvec_near(r.orientation(rotvec, anchor), anchor, rotvec) == pytest.approx(rotvec, abs=1e-6)
+
+
+def test_rotation_goes_on_beyond_half_a_turn():
+    anchor = (0.0, 0.0, 0.0, 1.0)
+    beyond = quat_from_rotvec((0.0, 0.0, pi + 0.2))
+    assert r.rotvec_near(beyond, anchor, (0.0, 0.0, 3.0)) == pytest.approx((0.0, 0.0, pi + 0.2))
+    assert r.rotvec_near(beyond, anchor, (0.0, 0.0, 0.0)) == pytest.approx((0.0, 0.0, 0.2 - pi))
