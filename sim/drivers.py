@@ -119,8 +119,9 @@ class SimArm:
         self.hold()
 
     def close(self) -> None:
-        """Hold still."""
+        """Hold still; the world's renderers go too."""
         self.hold()
+        self.world.close()
 
     def read(self) -> ArmState:
         """The state now. Pose and twist are exact; the wrench is what the filtered wrist sensor says."""

@@ -18,6 +18,7 @@ WRENCH_CUTOFF_HZ = 20.0
 simulator ring far above it."""
 TOOL = "tool/"
 """Names of a tool's bodies and sites begin with this."""
+LARGE_PICTURE_PX = 256 * 256
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
@@ -168,16 +169,17 @@ def _parse(source: str) -> mujoco.MjSpec:
 
 
 def _renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
-    model.vis.global_.offheight = max(height, model.vis.global_.offheight)
-    model.vis.global_.offwidth = max(width, model.vis.global_.offwidth)
+    # The context takes its buffer from the model; smoothing edges halves the rate, so only people's pictures get it.
+    model.vis.global_.offheight, model.vis.global_.offwidth = height, width
+    model.vis.quality.offsamples = 4 if height * width > LARGE_PICTURE_PX else 0
     try:
         renderer = mujoco.Renderer(model, height, width)
     except (
         Exception
-    ) as error:  # The GL layer raises whatever its loader raised: ImportError, AttributeError, RuntimeError.
+    ) as error:  # The GL layer raises what its loader raised: ImportError, AttributeError, RuntimeError, ...
+        cause = (str(error) or type(error).__name__).splitlines()[0]
         raise RendererUnavailable(
-            f"no off-screen OpenGL here ({str(error).splitlines()[0] if str(error) else type(error).__name__}): "
-            "install it with `apt install libegl1 libgl1-mesa-dri libglx-mesa0` and set MUJOCO_GL=egl "
+            f"no off-screen OpenGL here ({cause}): `apt install libegl1 libgl1-mesa-dri` and leave MUJOCO_GL unset or egl "
             "(or libosmesa6 and MUJOCO_GL=osmesa)"
         ) from error
     # A shadow map costs 20 times the rest of a 128 px picture on a CPU rasteriser.

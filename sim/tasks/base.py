@@ -127,7 +127,7 @@ class TwinTask(ABC):
         """The full physics state, float64."""
         return self.world.save_state()
 
-    def render(self, camera: str = "front", height: int = 360, width: int = 480) -> np.ndarray:
+    def render(self, camera: str = "scene", height: int = 360, width: int = 480) -> np.ndarray:
         """uint8 (height, width, 3) RGB."""
         return self.world.render(camera, height, width)
 
