@@ -26,6 +26,7 @@ DRIVE_PERIOD_S = 0.05
 is. (The guard polls at 100 Hz; a hand changes its mind at 20.)"""
 TREMOR_TIME_S = 0.15
 """Correlation time of the hand's wander; slower than the 8-12 Hz physiological tremor, which no arm would follow."""
+REST_EFFORT = 0.1
 LAPSE_S = 0.5
 MAX_POLL_GAP_S = 0.1
 """Polls further apart than this belong to a reset or a pause: no attention is counted between them."""
@@ -58,7 +59,8 @@ class Skill:
     speed: float
     """Share of the guide's deflection that the person dares to use."""
     noise: float
-    """Standard deviation of the hand's wander, an Ornstein-Uhlenbeck process a axis."""
+    """Standard deviation of the hand's wander at full deflection, an Ornstein-Uhlenbeck process a axis. Motor noise grows
+    with the command (Harris & Wolpert 1998): at fine work the hand is :data:`REST_EFFORT` as restless."""
     bias: float
     """Standard deviation of a constant deflection an axis, drawn each episode: a hand that leans."""
     lapses_per_min: float
@@ -78,9 +80,9 @@ class Skill:
 
 
 SKILLS = {
-    "expert": Skill(0.20, 0.05, 0.9, 0.06, 0.02, 0.0),
-    "intermediate": Skill(0.30, 0.10, 0.7, 0.12, 0.05, 1.0),
-    "novice": Skill(0.45, 0.15, 0.5, 0.20, 0.10, 6.0),
+    "expert": Skill(0.20, 0.05, 0.9, 0.08, 0.01, 0.0),
+    "intermediate": Skill(0.30, 0.10, 0.7, 0.12, 0.015, 1.0),
+    "novice": Skill(0.45, 0.15, 0.5, 0.20, 0.03, 6.0),
 }
 """Levels by name. Delays: simple visual reactions take 0.2 s, decisions 0.3-0.5 s."""
 
@@ -231,7 +233,9 @@ class ScriptedHuman:
         if rng.random() < skill.lapses_per_min / 60.0 * DRIVE_PERIOD_S:
             self._lapse, self._lapse_until = rng.uniform(-skill.speed, skill.speed, 6), now + LAPSE_S
         lapsed = now < self._lapse_until
-        hand = (self._lapse if lapsed else skill.speed * np.asarray(wanted)) + self._bias + self._wander
+        meant = self._lapse if lapsed else skill.speed * np.asarray(wanted)
+        effort = REST_EFFORT + (1.0 - REST_EFFORT) * min(1.0, float(np.abs(meant).max()))
+        hand = meant + self._bias + effort * self._wander
         self._twist = tuple(np.clip(hand, -1.0, 1.0).tolist())
         self._gripper = Gripper.HOLD if lapsed else gripper
 
