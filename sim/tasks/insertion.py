@@ -29,6 +29,8 @@ PRESS_M = 0.005
 """How far a careful hand lets the commanded point lead downwards: 10 N at the impedance's 2000 N/m."""
 DESCENT, INSERTION = 0.25, 0.18
 """Deflections downwards, over the hole and into it: 20 and 14 mm/s, as careful people go."""
+INSIDE_M = 0.002
+"""The tip is nearer to the hole's axis than this only inside the hole, whose play is half a millimetre."""
 STALL_S, STALL_M = 0.4, 0.0004
 SPIRAL_TURNS_PER_S, SPIRAL_M_PER_S, SPIRAL_M = 0.8, 0.0005, 0.003
 WIGGLE_RAD, WIGGLE_HZ = 0.03, 1.0
@@ -94,7 +96,11 @@ class InsertionTask(TwinTask):
         return self.surface_m - float(self.world.data.site(f"{TOOL}tip").xpos[2])
 
     def success(self, observation: RobotObservation) -> bool:
-        return self.depth_m() >= self.success_depth_m
+        """Deep, and in the hole: a tool held low beside the fixture is deep as well."""
+        x, y, _ = self.numbers("hole")
+        tip = self.world.data.site(f"{TOOL}tip").xpos
+        inside = hypot(float(tip[0]) - x, float(tip[1]) - y) < INSIDE_M
+        return inside and self.depth_m() >= self.success_depth_m
 
     # -- the person ----------------------------------------------------------------------------------------------------
 
