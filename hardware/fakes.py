@@ -40,7 +40,8 @@ class FakeClock:
     def sleep_until(self, deadline_s: float) -> None:
         deadline_s = round(deadline_s, 9)  # Sums of periods lie on a grid only nearly; here they do exactly.
         while self._calls:
-            due = [round(count * period + phase, 9) for count, (period, phase, _) in zip(self._counts, self._calls, strict=True)]
+            timers = zip(self._counts, self._calls, strict=True)
+            due = [round(count * period + phase, 9) for count, (period, phase, _) in timers]
             index = min(range(len(due)), key=lambda i: (due[i], i))
             if due[index] > deadline_s:
                 break
@@ -79,7 +80,7 @@ class FakeArm:
     _twist: Vector6 = ZERO6
 
     def connect(self) -> None:
-        self._read_s = self.clock.now()
+        """Nothing to connect to."""
 
     def read(self) -> ArmState:
         if self.gone:

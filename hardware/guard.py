@@ -9,7 +9,7 @@ in reach. Every limit, with its source and its test, is in ``docs/safety.md``.
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 from threading import RLock
 
 from hardware.cell import Cell
@@ -90,7 +90,8 @@ class Guard:
             return executed
 
     def engage(self, arm_state: ArmState, now: float, gripper: Gripper = Gripper.HOLD) -> ExecutedCommand:
-        """DISARMED -> ARMED: hold the arm where it is (S9). ``gripper`` HOLD keeps the last gripper command.
+        """DISARMED -> ARMED: hold the arm where it is (S9). ``gripper`` says what the gripper already does; HOLD keeps
+        the last command.
 
         Raises :class:`EngageError` when not disarmed, or when the arm cannot be read or stands outside the workspace.
         """
@@ -107,8 +108,8 @@ class Guard:
                     "move it inside by hand before engaging"
                 )
             last = state.gripper
-            if gripper != Gripper.HOLD and gripper != last.command:
-                last = gripped(self.settings, gripper, now)
+            if gripper != Gripper.HOLD:
+                last = gripped(self.settings, gripper, -inf)
             elif last.command == Gripper.HOLD:
                 last = last._replace(width_m=arm_state.gripper_width_m)
             self._state = GuardState(
@@ -120,7 +121,6 @@ class Guard:
                 gripper=last,
                 mux=MuxState(session=state.mux.session),
                 engaged_s=now,
-                bad_commands_s=state.bad_commands_s,
             )
             return snapshot(self._state, now)
 
@@ -154,7 +154,7 @@ class Guard:
         """Any mode -> DISARMED, by the operator; commands on their way are flushed."""
         with self._lock:
             self._flush()
-            self._state = self._state._replace(mode=GuardMode.DISARMED, reason="not engaged", resetting=False)
+            self._state = GuardState(gripper=self._state.gripper, mux=self._state.mux)
 
     def begin_session(self, resetting: bool) -> int:
         """Flush the inbox and count only commands of the session returned. ``resetting`` slows the reference to S27 and

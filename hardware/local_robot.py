@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from threading import Lock
@@ -13,6 +13,7 @@ from hardware.guard import EngageError, Guard
 from hardware.interfaces import (
     Arm,
     ArmCommand,
+    ArmReference,
     ArmState,
     Camera,
     Clock,
@@ -87,7 +88,7 @@ class LocalRobot:
         teleop_speed: tuple[float, float] = (0.08, 0.6),
     ) -> None:
         """``teleop_speed``: the person's target at full deflection, per axis: ``max_step_m * control_hz`` and
-        ``max_step_rad * control_hz`` of the task. Drivers are connected already; their owner closes over them here."""
+        ``max_step_rad * control_hz`` of the task. Drivers come connected; :meth:`close` closes them."""
         self.arm, self.cameras, self.teleop, self.cell, self.clock = arm, cameras, teleop, cell, clock
         self.guard = Guard(cell, limits_profile, teleop_speed)
         self._sequence = 0
@@ -102,7 +103,7 @@ class LocalRobot:
         try:
             self._clear_stop()
             if plan.teleport is not None:
-                self._teleport(plan)
+                self._teleport(plan.teleport, plan)
             else:
                 self._move(plan)
         except EngageError as error:
@@ -132,6 +133,14 @@ class LocalRobot:
         state = self.arm.read()
         return RobotObservation(self.clock.now(), state, frames, executed, changes)
 
+    def engage_at(self, reference: ArmReference) -> None:
+        """Engage anew with the reference at rest at ``reference``, gripper as it is: what drives the arm from here on
+        depends on nothing before. So an episode can be replayed from its start."""
+        self.guard.reset()
+        width = reference.gripper_width_m
+        state = replace(self.arm.read(), T_base_ee=reference.T_base_ee, gripper_width_m=width)
+        self._engage(Gripper.HOLD, state)
+
     def hold(self, reason: str = "the operator asked for it") -> None:
         """A controlled stop."""
         self.guard.hold(reason)
@@ -151,14 +160,16 @@ class LocalRobot:
     # -- the guard's tick --------------------------------------------------------------------------------------------
 
     def _tick(self, now: float) -> None:
-        guard = self.guard
         try:
             self._arm_state = self.arm.read()
         except ConnectionError as error:
-            guard.hold(f"arm lost: {error}", GuardMode.FAULT)
-        executed = guard.tick(now, self._arm_state, self.teleop.read(now))
+            self.guard.hold(f"arm lost: {error}", GuardMode.FAULT)
+        executed = self.guard.tick(now, self._arm_state, self.teleop.read(now))
         if executed.mode is not GuardMode.DISARMED:
-            self.arm.command(executed.reference)
+            try:
+                self.arm.command(executed.reference)
+            except ConnectionError as error:
+                self.guard.hold(f"arm lost: {error}", GuardMode.FAULT)
         with self._lock:
             self._log.add(executed)
 
@@ -176,16 +187,15 @@ class LocalRobot:
             self.clock.sleep_until(self.clock.now() + _POLL_S)
         guard.reset()
 
-    def _teleport(self, plan: ResetPlan) -> None:
-        assert plan.teleport is not None
+    def _teleport(self, teleport: Callable[[], None], plan: ResetPlan) -> None:
         self.guard.reset()
-        plan.teleport()
-        self._engage(plan.gripper)
+        teleport()
+        self._arm_state = self.arm.read()
+        self._engage(plan.gripper, self._arm_state)
         if not _arrived(self._arm_state, plan.start, plan):
             raise _not_arrived(self._arm_state, plan.start, plan, "after teleporting")
 
-    def _engage(self, gripper: Gripper) -> None:
-        self._arm_state = state = self.arm.read()
+    def _engage(self, gripper: Gripper, state: ArmState) -> None:
         executed = self.guard.engage(state, self.clock.now(), gripper)
         self.arm.command(executed.reference)
         with self._lock:
@@ -193,7 +203,7 @@ class LocalRobot:
 
     def _move(self, plan: ResetPlan) -> None:
         if self.guard.mode is GuardMode.DISARMED:
-            self._engage(Gripper.HOLD)
+            self._engage(Gripper.HOLD, self.arm.read())
         session = self.guard.begin_session(resetting=True)
         deadline_s, sequences = self.clock.now() + plan.timeout_s, count(1)
         try:
@@ -201,6 +211,7 @@ class LocalRobot:
                 self._go_to(pose, plan, deadline_s, session, sequences)
         finally:
             self.guard.begin_session(resetting=False)
+        self.engage_at(self._log.newest.reference)
 
     def _go_to(self, goal: Pose, plan: ResetPlan, deadline_s: float, session: int, sequences: Iterator[int]) -> None:
         for polls in count():
