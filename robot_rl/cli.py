@@ -94,8 +94,8 @@ def nearest(name: str, allowed: Sequence[str] | Mapping[str, Any]) -> str:
 
 
 def describe(result: Mapping[str, Any]) -> str:
-    """A result for people: one ``name  value`` a line, rows of a list each on their own."""
-    plain: Mapping[str, Any] = jsonable(result)
+    """A result for people: one ``name  value`` a line, rows of a list each on their own; JSON alone has nested tables."""
+    plain = {name: value for name, value in jsonable(result).items() if not isinstance(value, dict)}
     width = max((len(name) for name in plain), default=0)
     lines = []
     for name, value in plain.items():

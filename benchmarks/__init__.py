@@ -1,0 +1,1 @@
+"""Where the numbers of README.md come from: each by one command."""
