@@ -1,0 +1,112 @@
+"""Every implementation of a seam, by name. A new driver adds one line here and has its contract tested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+import pytest
+
+from hardware.cell import load_cell
+from hardware.clock import RealClock
+from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
+from hardware.interfaces import Arm, Camera, Clock, Gripper, NoTeleop, ResetPlan, Robot, TeleopDevice
+from hardware.local_robot import LocalRobot
+from sim.drivers import SimArm, SimCamera, SimClock
+from sim.envs import make
+from sim.scripted_human import ScriptedHuman
+from sim.tasks import make_task
+from sim.world import RendererUnavailable, World
+
+T = TypeVar("T")
+
+
+@dataclass
+class Bench(Generic[T]):
+    """A connected device and the clock its time passes by."""
+
+    device: T
+    clock: Clock
+
+    def wait(self, seconds: float) -> None:
+        self.clock.sleep_until(self.clock.now() + seconds)
+
+
+@dataclass
+class RobotBench(Bench[Robot]):
+    """A robot and a plan it can carry out."""
+
+    plan: ResetPlan
+
+
+def fake_arm() -> Bench[Arm]:
+    clock = FakeClock()
+    return Bench(FakeArm(clock, lag_s=0.01), clock)
+
+
+def sim_arm() -> Bench[Arm]:
+    twin = make_task("reach")
+    clock = SimClock(twin.world)
+    plan = twin.reset(np.random.default_rng(0), teleport=True)
+    assert plan.teleport is not None
+    plan.teleport()
+    arm = SimArm(twin.world)
+    arm.connect()
+    return Bench(arm, clock)
+
+
+def fake_camera() -> Bench[Camera]:
+    clock = FakeClock()
+    return Bench(FakeCamera(clock), clock)
+
+
+def sim_camera() -> Bench[Camera]:
+    world = World("reach.xml")
+    clock = SimClock(world)
+    camera = SimCamera(world, "front", 32, clock)
+    try:
+        camera.connect()
+    except RendererUnavailable as error:
+        pytest.skip(str(error))
+    return Bench(camera, clock)
+
+
+def scripted_human() -> Bench[TeleopDevice]:
+    twin = make_task("reach")
+    twin.reset(np.random.default_rng(0), teleport=True)
+    return Bench(ScriptedHuman.of_level(twin, "expert"), SimClock(twin.world))
+
+
+def fake_robot() -> RobotBench:
+    clock = FakeClock(delays_s={"command": 0.02})
+    robot = LocalRobot(
+        FakeArm(clock), {"front": FakeCamera(clock)}, NoTeleop(), replace(load_cell("twin"), cameras={}), clock
+    )
+    return RobotBench(robot, clock, ResetPlan(shifted(POINTING_DOWN, (0.02, 0.01, -0.03)), Gripper.OPEN))
+
+
+def sim_robot(teleport: bool) -> RobotBench:
+    env = make("reach")
+    plan = env.task.reset(np.random.default_rng(0), teleport)
+    return RobotBench(env.robot, env.robot.clock, plan)
+
+
+CLOCKS: dict[str, Callable[[], Clock]] = {
+    "fake": FakeClock,
+    "sim": lambda: SimClock(World("reach.xml")),
+    "real": RealClock,
+}
+ARMS: dict[str, Callable[[], Bench[Arm]]] = {"fake": fake_arm, "sim": sim_arm}
+CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {"fake": fake_camera, "sim": sim_camera}
+TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
+    "none": lambda: Bench(NoTeleop(), FakeClock()),
+    "fake": lambda: Bench(FakeTeleop(), FakeClock()),
+    "scripted_human": scripted_human,
+}
+ROBOTS: dict[str, Callable[[], RobotBench]] = {
+    "local_fake": fake_robot,
+    "local_sim": lambda: sim_robot(teleport=False),
+    "local_sim_teleport": lambda: sim_robot(teleport=True),
+}

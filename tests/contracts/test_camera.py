@@ -1,0 +1,42 @@
+"""What every Camera promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hardware.interfaces import Camera
+from tests.contracts.registry import CAMERAS
+
+
+@pytest.fixture(params=CAMERAS)
+def bench(request):
+    bench = CAMERAS[request.param]()
+    bench.wait(0.2)
+    yield bench
+    bench.device.close()
+
+
+def test_it_is_a_camera(bench):
+    assert isinstance(bench.device, Camera)
+    assert bench.device.name
+
+
+def test_frames_are_rgb_bytes_with_a_past_stamp(bench):
+    frame = bench.device.read_latest(0.2)
+    assert (frame.image.dtype, frame.image.ndim, frame.image.shape[2]) == (np.uint8, 3, 3)
+    assert 0.0 <= bench.clock.now() - frame.stamp_s <= 0.2
+
+
+def test_frames_move_on_with_time(bench):
+    first = bench.device.read_latest(0.2)
+    bench.wait(0.1)
+    second = bench.device.read_latest(0.2)
+    assert second.sequence > first.sequence
+    assert second.stamp_s > first.stamp_s
+
+
+def test_a_frame_older_than_asked_for_is_an_error_that_names_the_camera(bench):
+    bench.wait(0.015)
+    with pytest.raises(TimeoutError, match=bench.device.name):
+        bench.device.read_latest(1e-6)
