@@ -17,6 +17,11 @@ from sim.world import World
 
 JOINTS = 7
 IMPEDANCES = 6
+APPARENT_INERTIA = (10.0, 5.5, 8.0, 0.5, 0.5, 0.1)
+"""kg and kg m²: the arm at its end effector over the table, base axes (the diagonal of its operational-space inertia). Fed
+forward with the reference's acceleration, so that starts and stops are followed too."""
+MAX_ACCELERATION = 5.0
+"""m/s² and rad/s²: a change of the reference beyond this is a jump, not an acceleration."""
 CAPTURE_PERIOD_S = 0.01
 """How finely a twin camera's age can be set; a frame is drawn only when it is read."""
 MAX_DELAY_S = 0.5
@@ -97,7 +102,10 @@ class SimArm:
         first = model.actuator("impedance_x").id
         self._ctrl = data.ctrl[first : first + IMPEDANCES]
         gain, damping = model.actuator_gainprm[first : first + 6, 0], -model.actuator_biasprm[first : first + 6, 2]
-        self._feed_forward_s = (damping / gain).tolist()
+        self._velocity_gain = (damping / gain).tolist()
+        self._acceleration_gain = (np.array(APPARENT_INERTIA) / (gain * reference_period_s)).tolist()
+        self._max_change = [MAX_ACCELERATION * reference_period_s] * IMPEDANCES
+        self._twist, self._generation = ZERO6, world.generation
         self._gripper = model.actuator("gripper").id
         self._sensors = data.sensordata[6 : 6 + 13]
         self._wrench = data.userdata[:6]
@@ -142,16 +150,26 @@ class SimArm:
     def command(self, reference: ArmReference) -> None:
         """Track ``reference``; without another for ``watchdog_s`` the target freezes."""
         (x, y, z), quat = reference.T_base_ee
-        vx, vy, vz = reference.twist[:3]
+        twist, world = reference.twist, self.world
+        vx, vy, vz = twist[:3]
         lead = self._lead_s
         self._target_position[:] = (x + lead * vx, y + lead * vy, z + lead * vz)
         self._target_quat[:] = wxyz_from_xyzw(quat)
-        if reference.twist == ZERO6:
+        if world.generation != self._generation:  # The arm was placed: what it tracked before is no acceleration.
+            self._generation, self._twist = world.generation, twist
+        before, self._twist = self._twist, twist
+        if twist == before == ZERO6:
             self._ctrl[:] = 0.0
-        else:  # The actuators act along the axes of the target: the reference's twist is turned into them.
+        else:
+            x, y, z, rx, ry, rz = (
+                k * v + m * min(max(v - u, -limit), limit)
+                for k, m, limit, v, u in zip(
+                    self._velocity_gain, self._acceleration_gain, self._max_change, twist, before, strict=True
+                )
+            )
+            # The actuators act along the axes of the target.
             to_target = quat_inverse(quat)
-            twist = quat_rotate(to_target, reference.twist[:3]) + quat_rotate(to_target, reference.twist[3:])
-            self._ctrl[:] = [seconds * v for seconds, v in zip(self._feed_forward_s, twist, strict=True)]
+            self._ctrl[:] = quat_rotate(to_target, (x, y, z)) + quat_rotate(to_target, (rx, ry, rz))
         self.world.data.ctrl[self._gripper] = 0.5 * reference.gripper_width_m
         self.world.set_alarm(self._patience, self.hold)
 

@@ -179,7 +179,7 @@ def _renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer
     ) as error:  # The GL layer raises what its loader raised: ImportError, AttributeError, RuntimeError, ...
         cause = (str(error) or type(error).__name__).splitlines()[0]
         raise RendererUnavailable(
-            f"no off-screen OpenGL here ({cause}): `apt install libegl1 libgl1-mesa-dri` and leave MUJOCO_GL unset or egl "
+            f"no off-screen OpenGL here ({cause}): `apt install libegl1 libgl1-mesa-dri` and set MUJOCO_GL=egl "
             "(or libosmesa6 and MUJOCO_GL=osmesa)"
         ) from error
     # A shadow map costs 20 times the rest of a 128 px picture on a CPU rasteriser.
