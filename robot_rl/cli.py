@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from robot_rl.command import Command
 
 GROUP = "robot_rl.commands"
-USAGE_ERROR, INTERRUPTED = 2, 130
+FAILURE, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``robot-rl`` with ``arguments`` (of the process by default) and return its exit code: 0, or 2 for what the
-    person at the keyboard can put right, or 130 after Ctrl-C."""
+    """Run ``robot-rl`` with ``arguments`` (of the process by default) and return its exit code: 0, 2 for what the person
+    at the keyboard can put right, 1 for what they cannot, 130 after Ctrl-C."""
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except BrokenPipeError:  # whoever read the output has enough
@@ -53,6 +53,11 @@ def _run(given: Sequence[str]) -> int:
         if os.environ.get("ROBOT_RL_TRACEBACK"):
             raise
         return _complain(_one_line(error))
+    except RuntimeError as error:
+        if os.environ.get("ROBOT_RL_TRACEBACK"):
+            raise
+        _complain(f"{_one_line(error)} (ROBOT_RL_TRACEBACK=1 shows where)")
+        return FAILURE
     except KeyboardInterrupt:
         _say(f"interrupted; {_how_to_go_on(name, rest, command)}")
         return INTERRUPTED
@@ -94,7 +99,7 @@ def nearest(name: str, allowed: Sequence[str] | Mapping[str, Any]) -> str:
 
 
 def describe(result: Mapping[str, Any]) -> str:
-    """A result for people: one ``name  value`` a line, rows of a list each on their own; JSON alone has nested tables."""
+    """A result for people: one ``name  value`` a line, rows of a list each on their own; nested tables are for JSON."""
     plain = {name: value for name, value in jsonable(result).items() if not isinstance(value, dict)}
     width = max((len(name) for name in plain), default=0)
     lines = []

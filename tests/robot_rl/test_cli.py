@@ -32,6 +32,8 @@ class Probe(Command):
             raise ValueError("no cheese\nat all; have some")
         if self.fail == "missing":
             (Path("/nonexistent") / "file").read_text()
+        if self.fail == "runtime":
+            raise RuntimeError("the arm is gone")
         if self.fail == "interrupt":
             self.folder("probe")
             raise KeyboardInterrupt
@@ -108,6 +110,12 @@ def test_json_is_one_object_with_nulls_for_nan(capsys: pytest.CaptureFixture[str
 def test_our_errors_become_one_line(fail: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "probe", "--fail", fail)
     assert code == 2 and err.count("\n") == 1 and expected in err
+
+
+@pytest.mark.usefixtures("probe")
+def test_a_failure_that_is_nobodys_mistake_has_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "probe", "--fail", "runtime")
+    assert code == 1 and err.count("\n") == 1 and "the arm is gone" in err
 
 
 @pytest.mark.usefixtures("probe")
