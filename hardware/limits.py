@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-ISO_TS_15066 = "ISO/TS 15066:2016, speeds that people can react to"
-FR3_DATA = "Franka FR3 control parameters, far below its own limits"
+REDUCED_SPEED = "ISO 10218-1:2011, reduced speed of a tool centre point near people"
+GENTLE = "our choice, far below what libfranka lets the arm do"
+ABOVE_SPEED = "our choice: a fifth above max_speed_m_s"
 OUR_CHOICE = "our choice"
 
 
@@ -51,33 +52,31 @@ class Limits:
     max_workspace_excess_m: float = limit(
         "S4", 0.005, "m", OUR_CHOICE, "Measured further outside the workspace box than this, on any axis: FAULT."
     )
-    max_speed_m_s: float = limit("S5", 0.25, "m/s", ISO_TS_15066, "End-effector speed of the reference.", maximum=1.7)
+    max_speed_m_s: float = limit("S5", 0.25, "m/s", REDUCED_SPEED, "End-effector speed of the reference.", maximum=1.7)
     max_measured_speed_m_s: float = limit(
-        "S5", 0.30, "m/s", ISO_TS_15066, "Measured end-effector speed above this for the window: FAULT.", maximum=2.0
+        "S5", 0.30, "m/s", ABOVE_SPEED, "Measured end-effector speed above this for the window: FAULT.", maximum=2.0
     )
     measured_speed_window_s: float = limit(
         "S5", 0.02, "s", OUR_CHOICE, "How long the measured speed must be exceeded: one noisy sample is not motion."
     )
-    max_acceleration_m_s2: float = limit("S6", 1.0, "m/s^2", FR3_DATA, "Acceleration of the reference.", maximum=13.0)
-    max_jerk_m_s3: float = limit("S6", 20.0, "m/s^3", FR3_DATA, "Jerk of the reference.", maximum=6500.0)
+    max_acceleration_m_s2: float = limit("S6", 1.0, "m/s^2", GENTLE, "Acceleration of the reference.", maximum=13.0)
+    max_jerk_m_s3: float = limit("S6", 20.0, "m/s^3", GENTLE, "Jerk of the reference.", maximum=6500.0)
     max_stop_acceleration_m_s2: float = limit(
-        "S6", 2.0, "m/s^2", FR3_DATA, "Deceleration of a controlled stop (HOLD, S7).", maximum=13.0
+        "S6", 2.0, "m/s^2", GENTLE, "Deceleration of a controlled stop (HOLD, S7).", maximum=13.0
     )
-    max_stop_jerk_m_s3: float = limit("S6", 40.0, "m/s^3", FR3_DATA, "Jerk of a controlled stop.", maximum=6500.0)
-    max_angular_speed_rad_s: float = limit(
-        "S6", 0.75, "rad/s", FR3_DATA, "Angular speed of the reference.", maximum=2.5
-    )
+    max_stop_jerk_m_s3: float = limit("S6", 40.0, "m/s^3", GENTLE, "Jerk of a controlled stop.", maximum=6500.0)
+    max_angular_speed_rad_s: float = limit("S6", 0.75, "rad/s", GENTLE, "Angular speed of the reference.", maximum=2.5)
     max_angular_acceleration_rad_s2: float = limit(
-        "S6", 3.0, "rad/s^2", FR3_DATA, "Angular acceleration of the reference.", maximum=25.0
+        "S6", 3.0, "rad/s^2", GENTLE, "Angular acceleration of the reference.", maximum=25.0
     )
     max_angular_jerk_rad_s3: float = limit(
-        "S6", 60.0, "rad/s^3", FR3_DATA, "Angular jerk of the reference.", maximum=12500.0
+        "S6", 60.0, "rad/s^3", GENTLE, "Angular jerk of the reference.", maximum=12500.0
     )
     max_stop_angular_acceleration_rad_s2: float = limit(
-        "S6", 6.0, "rad/s^2", FR3_DATA, "Angular deceleration of a controlled stop (HOLD, S7).", maximum=25.0
+        "S6", 6.0, "rad/s^2", GENTLE, "Angular deceleration of a controlled stop (HOLD, S7).", maximum=25.0
     )
     max_stop_angular_jerk_rad_s3: float = limit(
-        "S6", 120.0, "rad/s^3", FR3_DATA, "Angular jerk of a controlled stop.", maximum=12500.0
+        "S6", 120.0, "rad/s^3", GENTLE, "Angular jerk of a controlled stop.", maximum=12500.0
     )
     max_rotation_rad: float = limit(
         "S6",
