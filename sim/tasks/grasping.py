@@ -54,7 +54,9 @@ class GraspTask(TwinTask):
     def grip_point(self, thing: Pose) -> Vector3:
         """Where the fingertips should be to take the object."""
         x, y, z = thing.position_m
-        dx, dy, dz = quat_rotate(thing.quat_xyzw, (0.0, 0.0, -self.grip_offset_m))  # its z axis points down, as a hand's
+        dx, dy, dz = quat_rotate(
+            thing.quat_xyzw, (0.0, 0.0, -self.grip_offset_m)
+        )  # its z axis points down, as a hand's
         return x + dx, y + dy, z + dz
 
     def in_hand(self, ee: Pose, thing: Pose) -> bool:
@@ -82,7 +84,9 @@ class GraspTask(TwinTask):
         if aside < 0.006 * slack and abs(ez - z) < 0.006 * slack and abs(turn) < 0.12 * slack:
             return deflection((0.0, 0.0, 0.0), (tilt_x, tilt_y, 0.0)), Gripper.CLOSE
         above = min(max(3.0 * (aside - 0.008), 0.0), 0.07)  # the wider aside, the higher
-        return deflection((x - ex, y - ey, z + above - ez), (tilt_x, tilt_y, turn), near_rad=TURN_NEAR_RAD), Gripper.OPEN
+        return deflection(
+            (x - ex, y - ey, z + above - ez), (tilt_x, tilt_y, turn), near_rad=TURN_NEAR_RAD
+        ), Gripper.OPEN
 
 
 def face_yaw(thing: Pose) -> float:
