@@ -190,8 +190,9 @@ def yaw_of(pose: Pose) -> float:
     return atan2(y, x)
 
 
-def deflection(position_m: Vector3, rotation_rad: Vector3, near_m: float = 0.02, near_rad: float = 0.15) -> Vector6:
-    """A hand's twist towards something this far away: full beyond ``near_*``, proportional within."""
+def deflection(position_m: Vector3, rotation_rad: Vector3, near_m: float = 0.02, near_rad: float = 0.4) -> Vector6:
+    """A hand's twist towards something this far away: full beyond ``near_*``, proportional within. Eye, hand and arm are
+    a quarter of a second late together: a hand that is steeper than about 2/s overshoots to and fro."""
     dx, dy, dz = (min(max(d / near_m, -1.0), 1.0) for d in position_m)
     rx, ry, rz = (min(max(r / near_rad, -1.0), 1.0) for r in rotation_rad)
     return dx, dy, dz, rx, ry, rz

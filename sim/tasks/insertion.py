@@ -31,6 +31,7 @@ DESCENT, INSERTION = 0.25, 0.18
 """Deflections downwards, over the hole and into it: 20 and 14 mm/s, as careful people go."""
 INSIDE_M = 0.002
 """The tip is nearer to the hole's axis than this only inside the hole, whose play is half a millimetre."""
+NEAR_M = 0.04
 STALL_S, STALL_M = 0.4, 0.0004
 SPIRAL_TURNS_PER_S, SPIRAL_M_PER_S, SPIRAL_M = 0.8, 0.0005, 0.003
 WIGGLE_RAD, WIGGLE_HZ = 0.03, 1.0
@@ -118,7 +119,7 @@ class InsertionTask(TwinTask):
         if depth < -CONTACT_M:
             aligned = hypot(dx, dy) < 0.002 and abs(turn[2]) < radians(3.0)
             down = dz + 0.5 * CONTACT_M if aligned else dz + 4.0 * CONTACT_M
-            twist = deflection((dx, dy, down), (turn[0], turn[1], turn[2]))
+            twist = deflection((dx, dy, down), (turn[0], turn[1], turn[2]), NEAR_M)
             return (*twist[:2], min(max(twist[2], -DESCENT), DESCENT), *twist[3:]), Gripper.HOLD
         inside = depth > 0.0015
         if stuck_s > 0.0:
@@ -128,7 +129,7 @@ class InsertionTask(TwinTask):
             turn[2] += WIGGLE_RAD * sin(2.0 * pi * WIGGLE_HZ * stuck_s)
         press = PRESS_M * (1.6 if inside else 1.0) + self.lead_m()[2]
         down = -INSERTION * min(max(press / PRESS_M, -1.0), 1.0)
-        lateral = deflection((dx, dy, 0.0), (turn[0], turn[1], turn[2]), near_m=0.01, near_rad=0.2)
+        lateral = deflection((dx, dy, 0.0), (turn[0], turn[1], turn[2]), NEAR_M)
         return (lateral[0], lateral[1], down, *lateral[3:]), Gripper.HOLD
 
     def remaining_m(self) -> float:
