@@ -23,8 +23,12 @@ FAILURE, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run ``robot-rl`` with ``arguments`` (of the process by default) and return its exit code: 0, 2 for what the person
-    at the keyboard can put right, 1 for what they cannot, 130 after Ctrl-C."""
+    """Run ``robot-rl`` with ``arguments`` (of the process by default) and return its exit code.
+
+    0; 2 for what the person at the keyboard can put right, 1 for what they cannot; 130 after Ctrl-C.
+    """
+    # Our networks are small: threads would wait for each other, and many times longer where other processes run.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except BrokenPipeError:  # whoever read the output has enough
