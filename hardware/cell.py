@@ -40,10 +40,13 @@ class Workspace:
         low, high = self.min_m, self.max_m
         return max(low[0] - x, x - high[0], low[1] - y, y - high[1], low[2] - z, z - high[2])
 
-    def clip(self, position_m: Vector3) -> Vector3:
-        """The nearest position inside the box."""
-        (x, y, z), low, high = position_m, self.min_m, self.max_m
-        return min(max(x, low[0]), high[0]), min(max(y, low[1]), high[1]), min(max(z, low[2]), high[2])
+    def clip(self, position_m: Vector3, inset_m: float = 0.0) -> Vector3:
+        """The nearest position that is ``inset_m`` inside the box."""
+        x, y, z = (
+            min(max(p, low + inset_m), high - inset_m)
+            for p, low, high in zip(position_m, self.min_m, self.max_m, strict=True)
+        )
+        return x, y, z
 
 
 @dataclass(frozen=True, slots=True)

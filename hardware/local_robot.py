@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
+from math import hypot
 from threading import Lock
 
 from hardware.cell import Cell
@@ -30,6 +31,7 @@ from hardware.interfaces import (
     TeleopSample,
 )
 
+_STILL_M_S, _STILL_RAD_S = 0.005, 0.05  # what an arm at rest may still measure
 _POLL_S = 0.05  # how often a reset looks whether it has arrived
 _REPEAT_POLLS = 4  # and repeats its command, should S7 have brought the target back
 
@@ -222,10 +224,15 @@ class LocalRobot:
             if self.guard.mode >= GuardMode.HOLD:
                 raise ResetError(f"the guard went to {self.guard.mode.name} during the reset: {self.guard.reason}")
             gripped = plan.gripper in (Gripper.HOLD, self.guard.state.gripper.command)
-            if gripped and self.guard.at_rest and _arrived(self._arm_state, goal, plan):
+            state = self._arm_state
+            if gripped and self.guard.at_rest and _still(state) and _arrived(state, goal, plan):
                 return
             if self.clock.now() >= deadline_s:
                 raise _not_arrived(self._arm_state, goal, plan, f"after {plan.timeout_s:g} s")
+
+
+def _still(state: ArmState) -> bool:
+    return hypot(*state.ee_twist[:3]) < _STILL_M_S and hypot(*state.ee_twist[3:]) < _STILL_RAD_S
 
 
 def _arrived(state: ArmState, goal: Pose, plan: ResetPlan) -> bool:

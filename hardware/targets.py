@@ -22,6 +22,9 @@ from hardware.safety import bring_back, clip_norm, lead_excess, moves_ahead
 
 Refusals = list[Refusal]
 
+INSET_M = 1e-6
+"""Targets stay this far inside the workspace: a planned motion overshoots its target by up to 1e-8 m of rounding."""
+
 
 def limited(settings: GuardSettings, state: GuardState, pose: Pose, driver: Source, refusals: Refusals) -> Target:
     """S4 and the range of rotations; a person's target also stays within reach. What is within limits comes through as
@@ -30,7 +33,8 @@ def limited(settings: GuardSettings, state: GuardState, pose: Pose, driver: Sour
     position, excess = pose.position_m, settings.workspace.excess(pose.position_m)
     if excess > 0.0:
         refusals.append(Refusal("S4", excess, driver))
-        position = settings.workspace.clip(position)
+    if excess > -INSET_M:
+        position = settings.workspace.clip(position, INSET_M)
     turned = rotvec_near(pose.quat_xyzw, anchor, state.rotation.motion.position)
     rotation = clip_norm(turned, limits.max_rotation_rad)
     if rotation is not turned:
@@ -40,8 +44,9 @@ def limited(settings: GuardSettings, state: GuardState, pose: Pose, driver: Sour
         rotation = within_reach(rotation, state.rotation.motion.position, limits.max_teleop_lead_rad)
     if position is pose.position_m and rotation is turned:
         return Target(pose, position, rotation)
-    quat = pose.quat_xyzw if rotation is turned else orientation(rotation, anchor)
-    return Target(Pose(position, quat), position, rotation)
+    if rotation is turned:
+        return Target(Pose(position, pose.quat_xyzw), position, rotation)
+    return _target(state, position, rotation)
 
 
 def resting_target(settings: GuardSettings, state: GuardState) -> Target:
@@ -51,9 +56,8 @@ def resting_target(settings: GuardSettings, state: GuardState) -> Target:
         x, y, z = (p + stop_distance(v, a, profile) for p, v, a in zip(*motion, strict=True))
         return x, y, z
 
-    position = settings.workspace.clip(rest(state.translation.motion, settings.translation.normal))
-    rotation = rest(state.rotation.motion, settings.rotation.normal)
-    return Target(Pose(position, orientation(rotation, state.anchor)), position, rotation)
+    position = settings.workspace.clip(rest(state.translation.motion, settings.translation.normal), INSET_M)
+    return _target(state, position, rest(state.rotation.motion, settings.rotation.normal))
 
 
 def limit_lead(settings: GuardSettings, state: GuardState, arm: ArmState, refusals: Refusals) -> GuardState:
@@ -65,7 +69,7 @@ def limit_lead(settings: GuardSettings, state: GuardState, arm: ArmState, refusa
     )
     if excess > 0.0:
         refusals.append(Refusal("S7", excess, state.mux.driver))
-        position = settings.workspace.clip(position)
+        position = settings.workspace.clip(position, INSET_M)
         target = Target(Pose(position, target.pose.quat_xyzw), position, target.rotation)
     at, velocity = rotvec_near(arm.T_base_ee.quat_xyzw, state.anchor, state.rotation.motion.position), arm.ee_twist[3:]
     rotation, turn, excess = _led(
@@ -73,10 +77,17 @@ def limit_lead(settings: GuardSettings, state: GuardState, arm: ArmState, refusa
     )
     if excess > 0.0:
         refusals.append(Refusal("S7", excess, state.mux.driver))
-        target = Target(Pose(target.position, orientation(turn, state.anchor)), target.position, turn)
+        target = _target(state, target.position, turn)
     if target is state.target:
         return state
     return state._replace(target=target, translation=translation, rotation=rotation)
+
+
+def _target(state: GuardState, position: Vector3, rotation: Vector3) -> Target:
+    """The target at a place of the reference generator's. Its rotation vector is taken from its pose again, so that the
+    pose, which is what gets recorded, says all of it: a replay from accepted poses then repeats every bit."""
+    quat = orientation(rotation, state.anchor)
+    return Target(Pose(position, quat), position, rotvec_near(quat, state.anchor, state.rotation.motion.position))
 
 
 def _led(

@@ -104,3 +104,4 @@ def test_workspace_measures_and_clips():
     assert box.excess((0.5, 0.4, 0.9)) == pytest.approx(-0.1)
     assert box.excess((0.5, -0.2, 1.1)) == pytest.approx(0.2)
     assert box.clip((0.5, -0.2, 1.1)) == (0.5, 0.0, 1.0)
+    assert box.clip((0.5, -0.2, 0.95), inset_m=0.1) == (0.5, 0.1, 0.9)

@@ -116,8 +116,8 @@ def test_s4_reference_and_target_never_leave_the_box(story, inset, low):
     box = load_cell("twin").workspace
     edge = [a + d if low else b - d for a, b, d in zip(box.min_m, box.max_m, inset, strict=True)]
     rig = tell(story, start=POINTING_DOWN._replace(position_m=tuple(edge)))
-    assert max(box.excess(tuple(position)) for position in rig.positions) <= 1e-9
-    assert max(box.excess(executed.target.position_m) for executed in rig.trace) <= 1e-9
+    assert max(box.excess(tuple(position)) for position in rig.positions) <= 0.0
+    assert max(box.excess(executed.target.position_m) for executed in rig.trace) <= 0.0
 
 
 @given(anything)
