@@ -117,13 +117,14 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         proposed = np.clip(proposed, -1.0, 1.0)
         axes = self._latest.arm.T_base_ee.quat_xyzw if self.options.frame == "end_effector" else IDENTITY
         delta: Vector6 = tuple((proposed[:6] * self.action_scale[:6]).tolist())  # type: ignore[assignment]
-        wanted = pose_add(self._target, _rotate6(axes, delta))
+        wanted = pose_add(self._slackened(self._target), _rotate6(axes, delta))
         self.robot.command(ArmCommand(wanted, self._gripper_command(proposed)))
         clock = self.robot.clock
         self._deadline = max(self._deadline + self.period_s, clock.now())
         clock.sleep_until(self._deadline)
+        began = self._slackened(self._accepted)
         self._latest = observation = self.robot.observe()
-        self._settle(observation, wanted, proposed, axes)
+        self._settle(observation, wanted, proposed, began, axes)
         self._steps += 1
         held = observation.executed.mode >= GuardMode.HOLD
         success = self.task.success(observation)
@@ -164,14 +165,23 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             return Gripper.HOLD
         return Gripper.OPEN if action[6] > 0 else Gripper.CLOSE
 
-    def _settle(self, observation: RobotObservation, wanted: Pose, proposed: np.ndarray, axes: Quaternion) -> None:
-        """Work out what was executed: the move of the accepted target, and the gripper target it left."""
+    def _slackened(self, target: Pose) -> Pose:
+        """``target`` less what the reference leads the arm by beyond the task's limit."""
+        lead = pose_delta(self._latest.arm.T_base_ee, self._latest.executed.reference.T_base_ee)
+        spec = self.task.spec
+        excess = (*_beyond(lead[:3], spec.max_lead_m), *_beyond(lead[3:], spec.max_lead_rad))
+        return pose_add(target, tuple(-e for e in excess)) if any(excess) else target
+
+    def _settle(
+        self, observation: RobotObservation, wanted: Pose, proposed: np.ndarray, began: Pose, axes: Quaternion
+    ) -> None:
+        """Work out what was executed: the move of the accepted target since it ``began``, and the gripper target left."""
         executed = observation.executed
         obeyed = executed.source == Source.POLICY and not executed.refusals and executed.target == wanted
         if obeyed:
             self._executed[:6] = proposed[:6]
         else:
-            delta = _rotate6(quat_inverse(axes), pose_delta(self._accepted, executed.target))
+            delta = _rotate6(quat_inverse(axes), pose_delta(began, executed.target))
             self._executed[:6] = np.clip(np.asarray(delta) / self.action_scale[:6], -1.0, 1.0)
         if self.task.spec.gripper:
             self._executed[6] = self._gripper = float(executed.gripper)
@@ -236,3 +246,10 @@ def _rotate6(quat: Quaternion, vector: Vector6) -> Vector6:
     if quat == IDENTITY:
         return vector
     return (*quat_rotate(quat, vector[:3]), *quat_rotate(quat, vector[3:]))
+
+
+def _beyond(vector: tuple[float, ...], limit: float) -> tuple[float, ...]:
+    """The part of ``vector`` (3,) that its length exceeds ``limit`` by."""
+    length = sum(x * x for x in vector) ** 0.5
+    share = 1.0 - limit / length if length > limit else 0.0
+    return tuple(share * x for x in vector)
