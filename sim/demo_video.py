@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hardware.interfaces import Source
 from robot_rl.demonstrations import RestingPolicy
+from robot_rl.env import RobotEnv
 from robot_rl.policy import Policy, load_policy
 from robot_rl.rollout import DEMO_SEEDS, EVALUATION_SEEDS, EnvSpec, Rollout
 
@@ -70,6 +71,7 @@ def _episodes(
 ) -> Iterator[list[np.ndarray]]:
     """The captioned frames of each of ``count`` episodes."""
     env = spec.make()
+    assert isinstance(env, RobotEnv)
     rollout = Rollout(env, spec, "film", seed, stream)
     try:
         for _ in range(count):
