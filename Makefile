@@ -15,8 +15,10 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt)
 BACKEND := $(if $(shell nvidia-smi -L 2>/dev/null),auto,cpu)
-# Without a display MuJoCo must be told how to render.
+ifeq ($(shell uname),Linux)
+# Draw without a display.
 export MUJOCO_GL ?= egl
+endif
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
