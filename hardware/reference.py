@@ -197,6 +197,8 @@ def _rotational(speed: float, acceleration: float, jerk: float) -> Profile:
 
 def rotvec_near(quat: Quaternion, anchor: Quaternion, near: Vector3) -> Vector3:
     """Rotation vector of ``quat`` about ``anchor``, base axes, on the turn nearest ``near``: continuous beyond pi."""
+    if quat == anchor:  # Exactly, as in `orientation`: the product below would leave a last bit.
+        return ZERO3
     x, y, z = rotvec_from_quat(quat_multiply(quat, quat_inverse(anchor)))
     angle = sqrt(x * x + y * y + z * z)
     if angle < 1.0:  # Another turn would be more than pi away from any vector within max_rotation_rad.

@@ -133,8 +133,12 @@ def moves_ahead(motion: Motion, measured: Vector3) -> bool:
 
 
 def bring_back(point: Vector3, measured: Vector3, limit: float) -> Vector3:
-    """S7: ``point`` pulled towards the arm until it leads by a little less than ``limit``."""
-    dx, dy, dz = clip_norm((point[0] - measured[0], point[1] - measured[1], point[2] - measured[2]), RETREAT * limit)
+    """S7: ``point`` pulled towards the arm until it leads by a little less than ``limit``; what was pulled there stays
+    as it is, to the last bit."""
+    lead = (point[0] - measured[0], point[1] - measured[1], point[2] - measured[2])
+    if clip_norm(lead, RETREAT * limit * (1.0 + 1e-9)) is lead:
+        return point
+    dx, dy, dz = clip_norm(lead, RETREAT * limit)
     return measured[0] + dx, measured[1] + dy, measured[2] + dz
 
 

@@ -99,6 +99,7 @@ class World:
     def save_state(self) -> np.ndarray:
         """Everything the future depends on, float64 (n,). Poses that a task wrote into the model are not in it: they
         follow from its setup."""
+        mujoco.mj_step1(self.model, self.data)  # A target commanded since the last step has not moved its frame yet.
         state = np.empty(mujoco.mj_stateSize(self.model, STATE))
         mujoco.mj_getState(self.model, self.data, state, STATE)
         return state

@@ -1,0 +1,251 @@
+"""Recorded episodes in the twin again: as the arm moved, or by having its accepted targets carried out once more.
+
+``kinematic`` puts the recorded joints into the scene: a film of any episode, also a real arm's. ``actions`` starts from
+the recorded physics state and lets guard, controller and contacts run again from the targets that the guard accepted;
+for an episode of the twin the arm then does exactly what it did, for a real arm's the difference is the twin's error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from hardware.geometry import pose_distance
+from hardware.guard import Guard
+from hardware.guard_step import step as guard_step
+from hardware.interfaces import (
+    Arm,
+    ArmCommand,
+    ArmState,
+    ExecutedCommand,
+    GuardMode,
+    Pose,
+    ResetPlan,
+    RobotObservation,
+    TeleopSample,
+)
+from hardware.local_robot import LocalRobot
+from hardware.safety import GuardInputs
+from robot_rl.episodes import read_episode
+from robot_rl.types import Episode, EpisodeHeader
+from sim.envs import make
+from sim.tasks import make_task
+from sim.tasks.base import TwinTask
+from sim.video import VideoWriter
+
+Mode = Literal["kinematic", "actions"]
+NOT_NEEDED = (
+    "id", "task", "person", "takeover", "person_seed", "cameras", "image_size", "reset", "max_steps",
+    "command_delay_s", "camera_delay_s", "jitter_s", "render_mode",
+)  # fmt: skip
+"""What an environment was made with that has no say in how accepted targets are carried out."""
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """How far the replay came out differently from the recording, at worst over the ends of all steps."""
+
+    task: str
+    steps: int
+    max_position_error_m: float
+    """Of the end effector. In a kinematic replay: of the twin's kinematics for the recorded joints."""
+    max_rotation_error_rad: float
+    max_joint_error_rad: float
+    exact: bool
+    """Every number of the arm's state came out the same, bit for bit."""
+    recorded_success: bool
+    replayed_success: bool | None
+    """Whether the twin's scene counted as solved at the end; None for a kinematic replay, which moves only the arm."""
+    video: Path | None = None
+
+
+class RecordedTargets:
+    """Sits at the teleop device's place and posts each recorded target at the very tick that accepted it.
+
+    Some targets the guard made itself (it brings back what leads too far), and will again: a tick that comes out as
+    recorded without help is left alone.
+    """
+
+    def __init__(self, changes: tuple[ExecutedCommand, ...], guard: Guard, arm: Arm) -> None:
+        self._guard, self._arm = guard, arm
+        period = guard.settings.period_s
+        self._changes = {round(change.stamp_s / period): change for change in changes}
+        self._sequence = 0
+
+    def connect(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def read(self, now: float) -> TeleopSample:
+        """Nobody at the stick; what is due at ``now`` goes to the guard."""
+        idle = TeleopSample(heartbeat_s=now)
+        change = self._changes.get(round(now / self._guard.settings.period_s))
+        if change is not None and not self._comes_by_itself(change, idle, now):
+            self._post(change, now)
+        return idle
+
+    def _comes_by_itself(self, change: ExecutedCommand, idle: TeleopSample, now: float) -> bool:
+        guard = self._guard
+        _, executed = guard_step(guard.settings, guard.state, GuardInputs(self._arm.read(), idle, ()), now)
+        held = (executed.mode >= GuardMode.HOLD, change.mode >= GuardMode.HOLD)
+        return executed.target == change.target and executed.gripper == change.gripper and held[0] == held[1]
+
+    def _post(self, change: ExecutedCommand, now: float) -> None:
+        if change.mode >= GuardMode.HOLD:
+            self._guard.hold("held in the recording", change.mode)
+            return
+        self._sequence += 1
+        command = ArmCommand(change.target, change.gripper, self._sequence, self._guard.session)
+        self._guard.submit(command, now)
+
+
+class _Differences:
+    """The greatest differences so far."""
+
+    def __init__(self) -> None:
+        self.position_m = self.rotation_rad = self.joints_rad = 0.0
+        self.exact = True
+
+    def add(self, recorded: ArmState, replayed: ArmState) -> None:
+        if recorded == replayed:
+            return
+        self.exact = False
+        metres, radians = pose_distance(recorded.T_base_ee, replayed.T_base_ee)
+        joints = np.abs(np.subtract(recorded.joint_positions_rad, replayed.joint_positions_rad)).max()
+        self.position_m = max(self.position_m, metres)
+        self.rotation_rad = max(self.rotation_rad, radians)
+        self.joints_rad = max(self.joints_rad, float(joints))
+
+
+def replay(path: Path | str, mode: Mode = "actions", video: Path | None = None) -> ReplayReport:
+    """Replay the episode at ``path`` and compare it with its recording; ``video`` (.mp4) shows both side by side.
+
+    Raises ``ValueError`` (one line) for a damaged file, an episode without a robot, of a task that the twin lacks or,
+    for ``actions``, without a physics state; ``sim.world.RendererUnavailable`` if no video can be drawn here.
+    """
+    episode = read_episode(path)
+    reports = [step.raw for step in episode.steps if step.raw is not None]
+    if len(reports) < len(episode.steps):
+        raise ValueError(f"{path}: '{episode.header.task}' reported no robot states, so there is nothing to replay")
+    if mode == "actions":
+        twin, states = _carried_out(path, episode.header, reports)
+    else:
+        twin = _scene(episode.header)
+        states = _posed(twin, reports)
+    differences, success = _Differences(), False
+    with ExitStack() as stack:
+        film = stack.enter_context(_Film(video, episode, twin, mode)) if video is not None else None
+        for recorded, replayed in zip(reports, states, strict=True):
+            differences.add(recorded.arm, replayed)
+            success = mode == "actions" and twin.success(replace(recorded, arm=replayed))
+            if film is not None:
+                film.add(recorded)
+    return ReplayReport(
+        task=episode.header.task,
+        steps=len(reports),
+        max_position_error_m=differences.position_m,
+        max_rotation_error_rad=differences.rotation_rad,
+        max_joint_error_rad=differences.joints_rad,
+        exact=differences.exact,
+        recorded_success=episode.success,
+        replayed_success=success if mode == "actions" else None,
+        video=video,
+    )
+
+
+def _scene(header: EpisodeHeader) -> TwinTask:
+    """The task's scene as the episode began."""
+    twin = make_task(header.task)
+    _begin(twin, header)
+    return twin
+
+
+def _begin(twin: TwinTask, header: EpisodeHeader) -> None:
+    plan = twin.apply_setup(header.setup)  # type: ignore[arg-type]
+    if plan.teleport is not None:
+        plan.teleport()
+    if header.initial_state is not None:
+        twin.world.load_state(header.initial_state)
+
+
+def _posed(twin: TwinTask, reports: list[RobotObservation]) -> Iterator[ArmState]:
+    """Kinematic: the arm put where it was recorded, without any dynamics."""
+    for report in reports:
+        yield replace(report.arm, T_base_ee=_pose(twin, report.arm))
+
+
+def _pose(twin: TwinTask, arm: ArmState) -> Pose:
+    """Put the joints of ``arm`` into the scene; where that brings the end effector."""
+    data, joints = twin.world.data, len(arm.joint_positions_rad)
+    data.qpos[:joints] = arm.joint_positions_rad
+    data.qpos[joints : joints + 2] = 0.5 * arm.gripper_width_m
+    twin.world.place("target", arm.T_base_ee)
+    twin.world.refresh()
+    return twin.world.site_pose("ee")
+
+
+def _carried_out(
+    path: Path | str, header: EpisodeHeader, reports: list[RobotObservation]
+) -> tuple[TwinTask, Iterator[ArmState]]:
+    """Actions: the recorded targets through guard, controller and physics."""
+    start = header.initial_robot
+    if start is None or header.initial_state is None:
+        raise ValueError(f"{path}: recorded without a physics state, not in the twin; replay it with --mode kinematic")
+    options = {name: value for name, value in header.environment.items() if name not in NOT_NEEDED}
+    env = make(header.task, **options)  # type: ignore[arg-type]
+    robot, twin = env.robot, env.task
+    assert isinstance(robot, LocalRobot) and isinstance(twin, TwinTask)
+    # Twice: the first sets the gripper, so that its last change lies as far back as the twin's clock allows.
+    for _ in range(2):
+        robot.reset(ResetPlan(start.arm.T_base_ee, start.executed.gripper, teleport=lambda: _begin(twin, header)))
+    robot.engage_at(start.executed.reference)
+    changes = tuple(change for report in reports for change in report.changes)
+    robot.teleop = RecordedTargets(changes, robot.guard, robot.arm)
+
+    def states() -> Iterator[ArmState]:
+        for report in reports:
+            robot.clock.sleep_until(report.arm.stamp_s)
+            yield robot.arm.read()
+
+    return twin, states()
+
+
+class _Film:
+    """The recording on the left (its first camera, or its joints in the scene), the replay on the right."""
+
+    def __init__(self, path: Path, episode: Episode, twin: TwinTask, mode: Mode) -> None:
+        self._path, self._twin, self._speed = path, twin, round(episode.header.control_hz)
+        # Without a camera a kinematic replay is all there is to see of the recording.
+        self._ghost = _scene(episode.header) if mode == "actions" else None
+        self._writer: VideoWriter | None = None
+
+    def add(self, recorded: RobotObservation) -> None:
+        pictures = [self._twin.render()]
+        height = pictures[0].shape[0]
+        if recorded.frames:
+            pictures.insert(0, _scaled(next(iter(recorded.frames.values())).image, height))
+        elif self._ghost is not None:
+            _pose(self._ghost, recorded.arm)
+            pictures.insert(0, self._ghost.render())
+        frame = np.concatenate(pictures, axis=1)
+        self._writer = self._writer or VideoWriter(self._path, frame.shape, self._speed)
+        self._writer.add(frame)
+
+    def __enter__(self) -> _Film:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _scaled(image: np.ndarray, height: int) -> np.ndarray:
+    """``image`` at ``height`` px, by repeating its pixels."""
+    rows = np.arange(height) * image.shape[0] // height
+    width = round(image.shape[1] * height / image.shape[0])
+    return image[rows][:, np.arange(width) * image.shape[1] // width]
