@@ -13,6 +13,7 @@ from hardware.guard import EngageError, Guard
 from hardware.guard_state import GuardState
 from hardware.guard_step import step
 from hardware.interfaces import ZERO6, ArmCommand, ExecutedCommand, Gripper, GuardMode, Pose, Source
+from hardware.reference import Planner, PlanningError
 from hardware.safety import GuardInputs
 from tests.hardware.rig import NAN_POSE, Rig
 
@@ -367,3 +368,33 @@ def test_the_person_works_the_gripper_while_driving():
     rig.teleop.sample = replace(rig.teleop.sample, gripper=Gripper.CLOSE)
     rig.ask(POINTING_DOWN, Gripper.OPEN)
     assert rig.tick().gripper is Gripper.CLOSE
+
+
+# -- a planner that fails ----------------------------------------------------------------------------------------------
+
+
+class BrokenPlanner(Planner):
+    """Plans until told otherwise."""
+
+    broken = False
+
+    def _plan(self, *arguments):
+        if self.broken:
+            raise PlanningError("no trajectory")
+        return super()._plan(*arguments)
+
+
+def test_s6_a_planner_that_fails_holds_and_what_is_under_way_ends_at_rest_inside():
+    rig = Rig().engage()
+    planner = BrokenPlanner()
+    rig.guard.settings = replace(rig.guard.settings, planner=planner)
+    goal = shifted(POINTING_DOWN, (0.1, 0.0, 0.0))
+    rig.ask(goal)
+    rig.tick(40)
+    planner.broken = True
+    rig.ask(shifted(POINTING_DOWN, (-0.1, 0.0, 0.0)))
+    assert rig.tick().mode is GuardMode.HOLD
+    assert rig.guard.reason == "S6: no trajectory"
+    ended = rig.tick(300)
+    assert ended.reference.T_base_ee == goal
+    assert ended.target == goal

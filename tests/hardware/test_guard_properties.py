@@ -156,6 +156,26 @@ def test_what_is_executed_is_finite_and_from_whom_it_says(story):
         assert np.linalg.norm(executed.target.quat_xyzw) == pytest.approx(1.0)
 
 
+number = st.one_of(st.floats(), st.floats(-1.0, 1.0), st.sampled_from([0.0, 1.0, -1.0, 1e308]))
+
+
+@given(st.lists(st.tuples(*[number] * 7), min_size=1, max_size=30))
+@story_settings
+def test_s1_nothing_that_a_policy_can_send_reaches_the_arm_unless_it_is_a_pose_in_the_box(commands):
+    rig = Rig().engage()
+    for x, y, z, *quat in commands:
+        rig.ask(Pose((x, y, z), tuple(quat)))
+        executed = rig.tick(3)
+        if rig.guard.mode is GuardMode.HOLD and rig.guard.at_rest:
+            rig.guard.resume(rig.arm.read(), rig.clock.now())
+        assert np.isfinite(executed.target.position_m).all()
+        assert np.linalg.norm(executed.target.quat_xyzw) == pytest.approx(1.0)
+        assert rig.cell.workspace.excess(executed.target.position_m) <= 0.0
+    assert np.isfinite(rig.positions).all()
+    assert np.isfinite(rig.quats).all()
+    assert np.isfinite(rig.twists).all()
+
+
 @given(st.lists(st.tuples(st.sampled_from(list(Gripper)), st.integers(1, 30)), min_size=1, max_size=20))
 @story_settings
 def test_s28_the_gripper_toggles_no_faster_than_its_limit(wishes):

@@ -211,6 +211,27 @@ def test_a_lost_arm_faults():
     assert (robot.guard.mode, robot.guard.reason) == (GuardMode.FAULT, "arm lost: the fake arm is gone")
 
 
+def test_an_arm_lost_while_commanded_faults():
+    robot = make()
+    start(robot)
+
+    def command(reference):
+        raise ConnectionError("no answer")
+
+    robot.arm.command = command
+    advance(robot)
+    assert (robot.guard.mode, robot.guard.reason) == (GuardMode.FAULT, "arm lost: no answer")
+
+
+def test_a_reset_right_after_a_hold_waits_for_the_stop():
+    robot = make()
+    start(robot)
+    robot.command(ArmCommand(shifted(START, (0.1, 0.0, 0.0))))
+    advance(robot, 4)
+    robot.hold()
+    assert robot.reset(ResetPlan(START)).executed.mode is GuardMode.ARMED
+
+
 def test_a_stale_camera_is_named():
     robot = make()
     start(robot)
