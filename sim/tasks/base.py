@@ -163,8 +163,8 @@ class TwinTask(ABC):
     def _teleport(self) -> None:
         self.world.reset()
         x, y, z, yaw = self.numbers("start")
+        self.arrange()  # First: how the tool is held is in the model, and rounds differently in the kinematics.
         self._place_arm(self.inverse_kinematics(Pose((x, y, z), pointing_down(yaw))))
-        self.arrange()
         self.world.refresh()
 
     def _place_arm(self, joints_rad: Sequence[float] | np.ndarray) -> None:

@@ -59,7 +59,9 @@ def moved(axis: int, distance: float) -> Pose:
 
 def test_they_are_the_drivers_of_the_interfaces(world: World, arm: SimArm) -> None:
     clock = SimClock(world)
-    assert isinstance(arm, Arm) and isinstance(clock, Clock) and isinstance(SimCamera(world, "front", 32, clock), Camera)
+    assert (
+        isinstance(arm, Arm) and isinstance(clock, Clock) and isinstance(SimCamera(world, "front", 32, clock), Camera)
+    )
 
 
 @pytest.mark.parametrize("axis", range(3))
@@ -132,7 +134,9 @@ def test_references_keep_the_watchdog_quiet(world: World, arm: SimArm) -> None:
     assert np.abs(world.data.ctrl[:6]).max() > 0.0
 
 
-@pytest.mark.parametrize("pushed", [(6.0, 0, 0, 0, 0, 0), (0, -5.0, 0, 0, 0, 0), (0, 0, 8.0, 0, 0, 0), (0, 0, 0, 0.4, 0, 0.3)])
+@pytest.mark.parametrize(
+    "pushed", [(6.0, 0, 0, 0, 0, 0), (0, -5.0, 0, 0, 0, 0), (0, 0, 8.0, 0, 0, 0), (0, 0, 0, 0.4, 0, 0.3)]
+)
 def test_the_wrench_is_what_acts_on_the_tool(world: World, arm: SimArm, pushed: Vector6) -> None:
     hand, ee = world.model.body("hand").id, world.data.site("ee").xpos
     for _ in range(400):

@@ -63,7 +63,9 @@ def test_a_state_of_another_scene_is_refused(falling: World) -> None:
 
 def test_poses_belong_to_the_current_time(falling: World) -> None:
     falling.step(30)
-    assert falling.body_pose("box").position_m == tuple(falling.data.joint(int(falling.model.body("box").jntadr[0])).qpos[:3])
+    assert falling.body_pose("box").position_m == tuple(
+        falling.data.joint(int(falling.model.body("box").jntadr[0])).qpos[:3]
+    )
 
 
 def test_time_goes_on_through_a_reset(falling: World) -> None:
