@@ -29,7 +29,7 @@ TREMOR_TIME_S = 0.15
 REST_EFFORT = 0.1
 LAPSE_S = 0.5
 MAX_POLL_GAP_S = 0.1
-"""Polls further apart than this belong to a reset or a pause: no attention is counted between them."""
+"""Polls further apart than this belong to a pause: no attention is counted between them."""
 
 
 class Guided(Protocol):
@@ -59,8 +59,8 @@ class Skill:
     speed: float
     """Share of the guide's deflection that the person dares to use."""
     noise: float
-    """Standard deviation of the hand's wander at full deflection, an Ornstein-Uhlenbeck process a axis. Motor noise grows
-    with the command (Harris & Wolpert 1998): at fine work the hand is :data:`REST_EFFORT` as restless."""
+    """Standard deviation of the hand's wander at full deflection, an Ornstein-Uhlenbeck process an axis. Motor noise
+    grows with the command (Harris & Wolpert 1998): at rest it is :data:`REST_EFFORT` of this."""
     bias: float
     """Standard deviation of a constant deflection an axis, drawn each episode: a hand that leans."""
     lapses_per_min: float
@@ -134,7 +134,6 @@ class ScriptedHuman:
         return cls(task, skill, _named("takeover rule", rule, RULES)() if isinstance(rule, str) else rule, seed)
 
     def connect(self) -> None: ...
-
     def close(self) -> None: ...
 
     def new_episode(self, seed: int) -> None:
@@ -156,8 +155,7 @@ class ScriptedHuman:
         self._wander = np.zeros(6)
         self._lapse, self._lapse_until = np.zeros(6), -np.inf
         self.episode = Attention()
-        self.driving = False
-        self._started = False
+        self.driving = self._started = False
         self._intended: deque[tuple[float, Vector6, Gripper]] = deque()
         self._look_at = self._rest_until = self._polled_at = -np.inf
         self._rest()

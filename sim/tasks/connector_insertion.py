@@ -1,8 +1,8 @@
 """Connector insertion: a keyed plug into a socket that latches.
 
-One orientation fits: the socket stands anywhere within ± 45°, and turned by half a turn the plug's key keeps it out. Two
-sprung balls in the socket hold it back, with about 16 N half way down, until the ridge at its tip has passed them. Estimate
-and grasp are wrong as in peg insertion. The gripper is locked.
+One orientation fits: the socket stands anywhere within ± 45°, and turned by half a turn the plug's key keeps it out.
+Two sprung balls in the socket hold it back with about 16 N, half way down, until the ridge at its tip has passed them.
+Estimate and grasp are wrong as in peg insertion. The gripper is locked.
 """
 
 from __future__ import annotations

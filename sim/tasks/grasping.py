@@ -1,4 +1,4 @@
-"""What tasks with a loose object share: where object and hand are as eye and tracker see them, and how a hand grasps."""
+"""What tasks with a loose object share: where it is as eye and tracker see it, and how a hand takes it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ QUARTER = 0.5 * pi
 YAW_SCALE_RAD = 0.2
 TURN_NEAR_RAD = 0.4
 """Where a hand begins to slow a turn: it takes 0.2 s to stop (3 rad/s^2), on top of the hand's own delay."""
+CLEAR_HEIGHT_M, CLEAR_ASIDE_M = 0.11, 0.12
+"""A hand this high, or this far aside, leaves room to put the object back."""
 OPEN_WIDTH_M = 0.07
 """Wider than this, the fingers have not begun to close."""
 
@@ -36,12 +38,17 @@ class GraspTask(TwinTask):
         """Constant error of the tracker this episode: x, y (m), yaw (rad)."""
 
     def untouched(self, drawn: Setup) -> Setup:
-        """Without teleporting the operator puts the object back by hand, as on a table; fixtures stay."""
-        super().untouched(drawn)
-        self._setup = {**drawn, **{key: self._setup[key] for key in self.fixed_keys}}
-        self.arrange()
-        self.world.refresh()
-        return self._setup
+        """Without teleporting the operator puts the object back, unless the hand is in the way: then it stays put."""
+        x, y, *_ = drawn[self.loose]  # type: ignore[misc]
+        ex, ey, ez = self.world.site_pose("ee").position_m
+        setup = super().untouched(drawn)
+        if ez > CLEAR_HEIGHT_M or hypot(x - ex, y - ey) > CLEAR_ASIDE_M:
+            self._setup = dict(setup)
+            self.arrange()
+            self.world.refresh()
+            return setup
+        thing = self.object_pose()
+        return {**setup, self.loose: [*thing.position_m[:2], face_yaw(thing)]}
 
     def object_pose(self) -> Pose:
         """``T_base_object``, true."""

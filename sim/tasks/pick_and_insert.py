@@ -1,7 +1,7 @@
 """Pick and insert: take a peg that stands loose on the table, carry it, insert it. Long and sparse.
 
-A tracker follows the peg with a constant error of up to 2 mm and 3° an episode; the hole is known to 3 mm and 3°. The peg
-is held by friction alone: knocked over or dropped it is lost, and pressed askew it turns in the hand.
+A tracker follows the peg with a constant error of up to 2 mm and 3° an episode; the hole is known to 3 mm and 3°. The
+peg is held by friction alone: knocked over or dropped it is lost, and pressed askew it turns in the hand.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PickAndInsert(GraspTask):
     loose = "peg"
     held_widths_m = (0.016, 0.025)
     grip_offset_m = 0.012
-    fixed_keys = ("hole", "estimate_error", "sight_error")
+    fixed_keys = ("hole",)
     span_m = 0.45
 
     def draw(self, rng: np.random.Generator) -> Setup:
@@ -95,7 +95,7 @@ class PickAndInsert(GraspTask):
         dx, dy, above, turn = self._seen(peg)
         rotation = (*level_error(peg.quat_xyzw), turn)
         aligned = hypot(dx, dy) < OVER_M and abs(turn) < radians(3.0)
-        if aligned or above < -0.001 and hypot(dx, dy) < 2.0 * IN_HOLE_M:
+        if aligned or (above < -0.001 and hypot(dx, dy) < 2.0 * IN_HOLE_M):
             lead = -self.lead_m()[2]
             if above > -0.003 and lead > 0.5 * PRESS_LEAD_M:  # it stands on the edge: feel around
                 dx, dy = dx + SEARCH_M * cos(SEARCH_RAD_S * now), dy + SEARCH_M * sin(SEARCH_RAD_S * now)

@@ -24,8 +24,8 @@ MAX_TILT_RAD = 0.35
 class PickCube(GraspTask):
     """Lift a 40 mm cube by 10 cm and hold it there for half a second.
 
-    The cube lies within ± 50 mm and ± 30°. A tracker follows it, wrong by a constant of up to 3 mm and 3° an episode; the
-    task frame is where it saw the cube at the start.
+    The cube lies within ± 50 mm and ± 30°. A tracker follows it, wrong by a constant of up to 3 mm and 3° an episode;
+    the task frame is where it saw the cube at the start.
     """
 
     spec = TaskSpec(
