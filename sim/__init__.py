@@ -7,8 +7,8 @@ from ctypes.util import find_library
 from gymnasium.envs.registration import register
 
 if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-    # MuJoCo loads its renderer when it is first imported and fails to import at all where the library is missing. Without
-    # a display only an off-screen renderer can draw; without one the twin still runs.
+    # MuJoCo loads its renderer when it is first imported, and fails to import at all where the library is missing. With
+    # no display only an off-screen renderer can draw; without one the twin still runs.
     _libraries = {"egl": "EGL", "osmesa": "OSMesa"}
     os.environ.setdefault("MUJOCO_GL", next((gl for gl, lib in _libraries.items() if find_library(lib)), "disable"))
 

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from difflib import get_close_matches
 from math import ceil
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
 
-from hardware.geometry import quat_inverse, quat_normalize, quat_rotate, wxyz_from_xyzw, xyzw_from_wxyz
-from hardware.interfaces import ZERO6, ArmReference, ArmState, CameraFrame, Pose, Quaternion, Vector3, Vector6
+from hardware.geometry import quat_inverse, quat_normalize, quat_rotate, wxyz_from_xyzw
+from hardware.interfaces import ZERO6, ArmReference, ArmState, Pose, Quaternion, Vector3, Vector6
+from sim.camera import SimCamera
 from sim.world import World
+
+__all__ = ["SimArm", "SimCamera", "SimClock"]
 
 JOINTS = 7
 IMPEDANCES = 6
 APPARENT_INERTIA = (10.0, 5.5, 8.0, 0.5, 0.5, 0.1)
-"""kg and kg m²: the arm at its end effector over the table, base axes (the diagonal of its operational-space inertia). Fed
+"""kg and kg m²: the arm at its end effector over the table, base axes (diagonal of its operational-space inertia). Fed
 forward with the reference's acceleration, so that starts and stops are followed too."""
 MAX_ACCELERATION = 5.0
 """m/s² and rad/s²: a change of the reference beyond this is a jump, not an acceleration."""
-CAPTURE_PERIOD_S = 0.01
-"""How finely a twin camera's age can be set; a frame is drawn only when it is read."""
-MAX_DELAY_S = 0.5
-"""The longest camera delay that can be set."""
 
 
 class _Periodic(NamedTuple):
@@ -91,7 +88,7 @@ class SimClock:
 
 
 class SimArm:
-    """The arm and gripper of a world, under MuJoCo's own Cartesian impedance (six actuators on the end-effector site)."""
+    """The arm and gripper of a world, under MuJoCo's own Cartesian impedance: six actuators on one site."""
 
     def __init__(self, world: World, watchdog_s: float = 0.1, reference_period_s: float = 0.01):
         self.world = world
@@ -111,7 +108,7 @@ class SimArm:
         self._wrench = data.userdata[:6]
         self._tool_weight_n, self._tool_centre = _tool_weight(model)
         self._ee_offset = tuple((model.site("ee").pos - model.site("wrist").pos).tolist())
-        # References arrive in stairs; a real controller interpolates them at 1 kHz. The mean of that is half a stair ahead.
+        # References arrive in stairs; a real controller interpolates them at 1 kHz: half a stair ahead on average.
         self._lead_s = 0.5 * reference_period_s
         self._patience = round(watchdog_s / world.timestep_s)
 
@@ -178,7 +175,7 @@ class SimArm:
         self._ctrl[:] = 0.0
 
     def _external_wrench(self, quat: Quaternion) -> Vector6:
-        """What acts on the tool: less its weight, what the wrist has to hold; about the end-effector point, base axes."""
+        """What acts on the tool, its weight apart: about the end-effector point, in base axes."""
         fx, fy, fz, tx, ty, tz = self._wrench.tolist()
         wx, wy, wz = quat_rotate(quat_inverse(quat), (0.0, 0.0, -self._tool_weight_n))
         cx, cy, cz = self._tool_centre
@@ -197,75 +194,3 @@ def _tool_weight(model: mujoco.MjModel) -> tuple[float, Vector3]:
     hand, wrist = model.body("hand").id, data.site("wrist")
     centre = wrist.xmat.reshape(3, 3).T @ (data.subtree_com[hand] - wrist.xpos)
     return float(-model.opt.gravity[2] * model.body_subtreemass[hand]), tuple(centre.tolist())
-
-
-class _Capture(NamedTuple):
-    step: int
-    qpos: np.ndarray
-    mocap_pos: np.ndarray
-    mocap_quat: np.ndarray
-
-
-class SimCamera:
-    """A named camera of a world. Every 10 ms it notes where everything is; a frame is drawn when it is read, as the
-    scene was one camera delay ago. So frames that nobody looks at cost nothing."""
-
-    def __init__(self, world: World, name: str, size: int, clock: SimClock):
-        self.world, self.name, self.size, self.clock = world, name, size, clock
-        known = [world.model.camera(i).name for i in range(world.model.ncam)]
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ValueError(f"no camera {name!r} in this scene; {hint}it has {', '.join(known)}")
-        self._scratch = mujoco.MjData(world.model)
-        self._captures: deque[_Capture] = deque(maxlen=ceil(MAX_DELAY_S / CAPTURE_PERIOD_S))
-        self._generation = -1
-        self._drawn: tuple[int, int, CameraFrame] | None = None
-        clock.every(CAPTURE_PERIOD_S, self._capture)
-
-    def connect(self) -> None:
-        """Draw once, so that a missing renderer is found before an episode; raises ``RendererUnavailable``."""
-        self.world.render(self.name, self.size, self.size)
-
-    def close(self) -> None:
-        """Nothing of its own to free: the world owns the renderers."""
-
-    def read_latest(self, max_age_s: float) -> CameraFrame:
-        """The newest frame that a camera of this delay would have delivered; ``TimeoutError`` if it is too old."""
-        world = self.world
-        if self._generation != world.generation:
-            self._capture(world.time_s)
-        newest = world.steps - self.clock.delay_s("camera") / world.timestep_s + 1e-6
-        chosen = self._captures[0]  # Just after a reset no capture is old enough: the oldest since then must do.
-        for capture in self._captures:
-            if capture.step > newest:
-                break
-            chosen = capture
-        frame = self._draw(chosen)
-        if world.time_s - frame.stamp_s > max_age_s:
-            raise TimeoutError(
-                f"camera {self.name!r}: newest frame is {world.time_s - frame.stamp_s:.3f} s old, {max_age_s:g} s allowed"
-            )
-        return frame
-
-    def _capture(self, now: float) -> None:
-        world = self.world
-        if self._generation != world.generation:
-            self._captures.clear()
-            self._generation = world.generation
-        data = world.data
-        self._captures.append(_Capture(world.steps, data.qpos.copy(), data.mocap_pos.copy(), data.mocap_quat.copy()))
-
-    def _draw(self, capture: _Capture) -> CameraFrame:
-        key = (self._generation, capture.step)
-        if self._drawn is not None and self._drawn[:2] == key:
-            return self._drawn[2]
-        scratch, model = self._scratch, self.world.model
-        scratch.qpos[:] = capture.qpos
-        scratch.mocap_pos[:], scratch.mocap_quat[:] = capture.mocap_pos, capture.mocap_quat
-        mujoco.mj_kinematics(model, scratch)
-        mujoco.mj_camlight(model, scratch)
-        image = self.world.render(self.name, self.size, self.size, scratch)
-        frame = CameraFrame(capture.step * self.world.timestep_s, capture.step, image)
-        self._drawn = (*key, frame)
-        return frame

@@ -36,8 +36,9 @@ def make(
 
     ``person`` (``expert``, ``intermediate``, ``novice``) sits at the teleop device and takes over by the rule
     ``takeover``, a name or a rule; ``person_seed`` makes them an individual. ``cameras`` names views of the scene that
-    become observations. ``reset`` places the arm or moves it through the guard. The delays, with up to ``jitter_s`` more
-    each time, are the cell's. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for unknown names.
+    become observations. ``reset`` places the arm or moves it through the guard. The delays, and up to ``jitter_s`` more
+    each time, are the clock's. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for an unknown
+    name.
     """
     twin = make_task(task)
     clock = SimClock(twin.world, command_delay_s, camera_delay_s, jitter_s, np.random.default_rng(0))
@@ -56,8 +57,9 @@ def _robot(
     spec, world = task.spec, task.world
     arm = SimArm(world, reference_period_s=cell.guard_period_s)
     views = {name: SimCamera(world, name, image_size, clock) for name in cameras}
-    for driver in (arm, *views.values()):
-        driver.connect()
+    arm.connect()
+    for view in views.values():
+        view.connect()
     teleop_speed = (spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz)
     return LocalRobot(arm, views, device, cell, clock, spec.limits_profile, teleop_speed)
 

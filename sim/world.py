@@ -29,7 +29,8 @@ class RendererUnavailable(RuntimeError):
 class World:
     """A compiled scene and its state, kept ready to read: positions and velocities always belong to the current time.
 
-    ``scene`` is a file in ``sim/assets`` or MJCF text; ``tool``, another, is fixed to the hand at the end-effector point.
+    ``scene`` is a file in ``sim/assets`` or MJCF text; ``tool``, another, is fixed to the hand, its origin at the
+    end-effector point.
     """
 
     def __init__(self, scene: str, tool: str | None = None):
@@ -69,7 +70,7 @@ class World:
             call()
         model, data, raw, filtered, change = self.model, self.data, self._raw_wrench, self._wrench, self._change
         step1, step2, gain = mujoco.mj_step1, mujoco.mj_step2, self._filter_gain
-        # The second half first: this leaves poses and velocities of the *new* time in data, where mj_step leaves the old.
+        # The second half first: this leaves poses and velocities of the new time in data, where mj_step leaves the old.
         for _ in range(count):
             step2(model, data)
             np.subtract(raw, filtered, out=change)

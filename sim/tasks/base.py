@@ -98,8 +98,8 @@ class TwinTask(ABC):
         return self._setup
 
     def reset(self, rng: np.random.Generator, teleport: bool) -> ResetPlan:
-        """Draw an episode from ``rng``. Without ``teleport`` the arm moves to its start, and the scene stays as the last
-        episode left it."""
+        """Draw an episode from ``rng``. Without ``teleport`` the arm moves to its start, and the scene stays as it was
+        left."""
         drawn = self.draw(rng)
         if teleport:
             return self.apply_setup(drawn)
@@ -191,8 +191,8 @@ def yaw_of(pose: Pose) -> float:
 
 
 def deflection(position_m: Vector3, rotation_rad: Vector3, near_m: float = 0.02, near_rad: float = 0.4) -> Vector6:
-    """A hand's twist towards something this far away: full beyond ``near_*``, proportional within. Eye, hand and arm are
-    a quarter of a second late together: a hand that is steeper than about 2/s overshoots to and fro."""
+    """A hand's twist towards something this far away: full beyond ``near_*``, proportional within. Eye, hand and arm
+    together are a quarter of a second late, so that a gain beyond about 2/s would overshoot to and fro."""
     dx, dy, dz = (min(max(d / near_m, -1.0), 1.0) for d in position_m)
     rx, ry, rz = (min(max(r / near_rad, -1.0), 1.0) for r in rotation_rad)
     return dx, dy, dz, rx, ry, rz

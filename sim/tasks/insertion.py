@@ -1,7 +1,7 @@
-"""What insertion tasks share: a tool fixed to the hand, a fixture with a hole, errors nobody measures, a searching hand.
+"""What insertion tasks share: a tool fixed to the hand, a hole in a fixture, errors nobody measures, a searching hand.
 
-The fixture is the mocap body ``fixture`` (origin in the middle of the hole at its surface, z up); the tool's end is the site
-``tool/tip`` (z along the tool). A subclass gives the scene, the tool and the lengths.
+The fixture is the mocap body ``fixture`` (origin in the middle of the hole at its surface, z up); the held part is the
+body ``tool/held``, its end the site ``tool/tip``. A subclass gives the scene, the tool and the lengths.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class InsertionTask(TwinTask):
         return (lateral[0], lateral[1], down, *lateral[3:]), Gripper.HOLD
 
     def remaining_m(self) -> float:
-        dx, dy, dz, *turn = self._seen()
+        dx, dy, dz, *_ = self._seen()
         return hypot(dx, dy) + max(self.success_depth_m - dz, 0.0)
 
     def in_funnel(self) -> bool:

@@ -242,7 +242,7 @@ def test_a_frame_too_old_is_an_error(world: World) -> None:
     clock = SimClock(world, camera_delay_s=0.1)
     camera = SimCamera(world, "front", 64, clock)
     clock.sleep_until(0.3)
-    with pytest.raises(TimeoutError, match="camera 'front'.* 0.05 s allowed"):
+    with pytest.raises(TimeoutError, match=r"camera 'front'.* 0.05 s allowed"):
         camera.read_latest(0.05)
 
 

@@ -16,7 +16,9 @@ from sim.world import RendererUnavailable, World
 
 BOX = """
 <mujoco><include file="table.xml"/><worldbody>
-  <body name="box" pos="0.5 0 0.1" gravcomp="0"><freejoint/><geom class="object" type="box" size="0.02 0.02 0.02" mass="0.1"/></body>
+  <body name="box" pos="0.5 0 0.1" gravcomp="0"><freejoint/>
+    <geom class="object" type="box" size="0.02 0.02 0.02" mass="0.1"/>
+  </body>
 </worldbody></mujoco>
 """
 
