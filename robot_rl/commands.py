@@ -102,7 +102,9 @@ class Evaluate(Command):
     """Evaluate a saved policy: the person locked out, timeouts are failures, with a Wilson interval."""
 
     policy: Annotated[Path, tyro.conf.Positional]
-    """A run's folder, or its policy's. The task is the run's own."""
+    """A run's folder, or its policy's."""
+    task: str = ""
+    """Task by name; the run's own environment by default."""
     episodes: int = 50
     """Episodes, on seeds that no training sees."""
     stochastic: bool = False
@@ -115,11 +117,17 @@ class Evaluate(Command):
         return cls(policy=tyro.MISSING)
 
     def run(self) -> Mapping[str, Any]:
+        from robot_rl.demonstrations import require_fit
         from robot_rl.evaluate import evaluate_in_processes
-        from robot_rl.policy import load_policy
+        from robot_rl.policy import Interface, load_policy
 
         _, interface = load_policy(self.policy)
-        spec = spec_of_run(self.policy) or self.env_spec()
+        own = None if self.env or self.task else spec_of_run(self.policy)
+        self.task = self.task or interface.task
+        spec = own or self.env_spec()
+        env = spec.make()
+        require_fit(self.policy, interface, Interface.of(env))
+        env.close()
         result = evaluate_in_processes(
             self.policy, spec, self.episodes, self.seed, deterministic=not self.stochastic, workers=self.workers
         )

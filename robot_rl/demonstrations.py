@@ -105,18 +105,29 @@ def collect_demos(
 
 def clone_base(folder: Path, spec: EnvSpec, config: CloningConfig, demos: list[Episode], seed: int) -> ClonedPolicy:
     """The behaviour-cloned base of ``demos``, saved in ``folder``; what is already there is loaded instead."""
-    if (folder / "policy.json").exists():
-        policy, _ = load_policy(folder)
-        assert isinstance(policy, ClonedPolicy)
-        return policy
     import torch
 
     env = spec.make()
     interface = Interface.of(env)
     env.close()
+    if (folder / "policy.json").exists():
+        policy, made_for = load_policy(folder)
+        require_fit(folder, made_for, interface)
+        assert isinstance(policy, ClonedPolicy)
+        return policy
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         policy = ClonedPolicy(config, interface.state_dim, interface.action_dim, interface.gripper_index)
     train_cloned_policy(policy, demos, seed)
     save_policy(folder, policy, interface)
     return policy
+
+
+def require_fit(folder: Path, made_for: Interface, interface: Interface) -> None:
+    """Raises ValueError unless the policy in ``folder``, made for one interface, fits the environment's."""
+    if made_for != interface:
+        raise ValueError(
+            f"the policy in '{folder}' was made for '{made_for.task}' with {made_for.state_dim} observation entries "
+            f"and {made_for.action_dim} actions, but '{interface.task}' here has {interface.state_dim} and "
+            f"{interface.action_dim}: train it again, or give the environment it was trained in"
+        )

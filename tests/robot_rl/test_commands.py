@@ -56,6 +56,9 @@ def test_recorded_demos_make_a_base_that_is_evaluated_on_its_own_environment(
     assert tested["success"] >= 0.5, "a clone of a straight line should mostly arrive"
     again = result(capsys, "eval", tmp_path / "bc", "--episodes", 20, "--workers", 2)
     assert again == tested, "deterministic results must not depend on how the episodes are shared out"
+    assert cli.main(["eval", str(tmp_path / "bc"), "--env", "Pendulum-v1"]) == 2
+    err = capsys.readouterr().err
+    assert ENV in err and "'Pendulum-v1' here has 3 and 1" in err and err.count("\n") == 1
 
 
 def test_recording_goes_on_where_it_stopped(demos: Path, capsys: pytest.CaptureFixture[str]) -> None:
