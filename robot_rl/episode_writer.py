@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,7 @@ from hardware.recording import (
     encode_image,
     encode_joints,
     encode_vector,
+    to_json,
     write_robot,
 )
 from robot_rl.episode_reader import ACTIONS, CAMERA_FRAME, INITIAL_STATE, PICTURE, STEP_NAMES, VECTOR
@@ -113,4 +115,16 @@ class EpisodeWriter:
 
 def _header_json(header: EpisodeHeader) -> dict[str, object]:
     names = (field.name for field in fields(header) if field.name not in (INITIAL_STATE, "initial_robot"))
-    return {name: getattr(header, name) for name in names}
+    return {name: getattr(header, name) for name in names} | {"environment": _named(header.environment)}
+
+
+def _named(options: Mapping[str, object]) -> dict[str, object]:
+    """``options`` with what JSON cannot hold (a rule given as a callable) by its name: for people to read."""
+    named: dict[str, object] = {}
+    for name, value in options.items():
+        try:
+            to_json(value)
+            named[name] = value
+        except TypeError:
+            named[name] = getattr(value, "__qualname__", repr(value))
+    return named

@@ -16,29 +16,19 @@ from typing import Literal
 import numpy as np
 
 from hardware.geometry import pose_distance
-from hardware.guard import Guard
-from hardware.guard_step import step as guard_step
-from hardware.interfaces import (
-    Arm,
-    ArmCommand,
-    ArmState,
-    ExecutedCommand,
-    GuardMode,
-    Pose,
-    ResetPlan,
-    RobotObservation,
-    TeleopSample,
-)
+from hardware.interfaces import ArmState, Pose, ResetPlan, RobotObservation
 from hardware.local_robot import LocalRobot
-from hardware.safety import GuardInputs
 from robot_rl.episodes import read_episode
 from robot_rl.types import Episode, EpisodeHeader
 from sim.envs import make
+from sim.recorded_targets import RecordedTargets
 from sim.tasks import make_task
 from sim.tasks.base import TwinTask
-from sim.video import VideoWriter
+from sim.video import VideoWriter, enlarged
 
 Mode = Literal["kinematic", "actions"]
+HEIGHT = 360
+"""Of a video's pictures, px."""
 NOT_NEEDED = (
     "id", "task", "person", "takeover", "person_seed", "cameras", "image_size", "reset", "max_steps",
     "command_delay_s", "camera_delay_s", "jitter_s", "render_mode",
@@ -56,52 +46,12 @@ class ReplayReport:
     """Of the end effector. In a kinematic replay: of the twin's kinematics for the recorded joints."""
     max_rotation_error_rad: float
     max_joint_error_rad: float
-    exact: bool
-    """Every number of the arm's state came out the same, bit for bit."""
+    exact: bool | None
+    """Every number of the arm's state came out the same, bit for bit; None for a kinematic replay."""
     recorded_success: bool
     replayed_success: bool | None
     """Whether the twin's scene counted as solved at the end; None for a kinematic replay, which moves only the arm."""
     video: Path | None = None
-
-
-class RecordedTargets:
-    """Sits at the teleop device's place and posts each recorded target at the very tick that accepted it.
-
-    Some targets the guard made itself (it brings back what leads too far), and will again: a tick that comes out as
-    recorded without help is left alone.
-    """
-
-    def __init__(self, changes: tuple[ExecutedCommand, ...], guard: Guard, arm: Arm) -> None:
-        self._guard, self._arm = guard, arm
-        period = guard.settings.period_s
-        self._changes = {round(change.stamp_s / period): change for change in changes}
-        self._sequence = 0
-
-    def connect(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def read(self, now: float) -> TeleopSample:
-        """Nobody at the stick; what is due at ``now`` goes to the guard."""
-        idle = TeleopSample(heartbeat_s=now)
-        change = self._changes.get(round(now / self._guard.settings.period_s))
-        if change is not None and not self._comes_by_itself(change, idle, now):
-            self._post(change, now)
-        return idle
-
-    def _comes_by_itself(self, change: ExecutedCommand, idle: TeleopSample, now: float) -> bool:
-        guard = self._guard
-        _, executed = guard_step(guard.settings, guard.state, GuardInputs(self._arm.read(), idle, ()), now)
-        held = (executed.mode >= GuardMode.HOLD, change.mode >= GuardMode.HOLD)
-        return executed.target == change.target and executed.gripper == change.gripper and held[0] == held[1]
-
-    def _post(self, change: ExecutedCommand, now: float) -> None:
-        if change.mode >= GuardMode.HOLD:
-            self._guard.hold("held in the recording", change.mode)
-            return
-        self._sequence += 1
-        command = ArmCommand(change.target, change.gripper, self._sequence, self._guard.session)
-        self._guard.submit(command, now)
 
 
 class _Differences:
@@ -139,6 +89,7 @@ def replay(path: Path | str, mode: Mode = "actions", video: Path | None = None) 
         states = _posed(twin, reports)
     differences, success = _Differences(), False
     with ExitStack() as stack:
+        stack.callback(twin.world.close)
         film = stack.enter_context(_Film(video, episode, twin, mode)) if video is not None else None
         for recorded, replayed in zip(reports, states, strict=True):
             differences.add(recorded.arm, replayed)
@@ -151,7 +102,7 @@ def replay(path: Path | str, mode: Mode = "actions", video: Path | None = None) 
         max_position_error_m=differences.position_m,
         max_rotation_error_rad=differences.rotation_rad,
         max_joint_error_rad=differences.joints_rad,
-        exact=differences.exact,
+        exact=differences.exact if mode == "actions" else None,
         recorded_success=episode.success,
         replayed_success=success if mode == "actions" else None,
         video=video,
@@ -204,7 +155,7 @@ def _carried_out(
     for _ in range(2):
         robot.reset(ResetPlan(start.arm.T_base_ee, start.executed.gripper, teleport=lambda: _begin(twin, header)))
     robot.engage_at(start.executed.reference)
-    changes = tuple(change for report in reports for change in report.changes)
+    changes = [change for report in reports for change in report.changes]
     robot.teleop = RecordedTargets(changes, robot.guard, robot.arm)
 
     def states() -> Iterator[ArmState]:
@@ -219,22 +170,28 @@ class _Film:
     """The recording on the left (its first camera, or its joints in the scene), the replay on the right."""
 
     def __init__(self, path: Path, episode: Episode, twin: TwinTask, mode: Mode) -> None:
-        self._path, self._twin, self._speed = path, twin, round(episode.header.control_hz)
-        # Without a camera a kinematic replay is all there is to see of the recording.
+        self._path, self._twin, self._frames_per_s = path, twin, round(episode.header.control_hz)
+        # A kinematic replay without cameras is itself all that can be seen of the recording.
         self._ghost = _scene(episode.header) if mode == "actions" else None
+        model = twin.world.model
+        self._cameras = {model.camera(i).name for i in range(model.ncam)}
         self._writer: VideoWriter | None = None
 
     def add(self, recorded: RobotObservation) -> None:
-        pictures = [self._twin.render()]
-        height = pictures[0].shape[0]
+        """Draw the twin as it stands beside what was recorded at this moment."""
         if recorded.frames:
-            pictures.insert(0, _scaled(next(iter(recorded.frames.values())).image, height))
+            name, frame = next(iter(recorded.frames.items()))
+            left = enlarged(frame.image, HEIGHT)
+            right = self._twin.render(name, *left.shape[:2]) if name in self._cameras else self._twin.render()
+            pictures = [left, right]
         elif self._ghost is not None:
             _pose(self._ghost, recorded.arm)
-            pictures.insert(0, self._ghost.render())
-        frame = np.concatenate(pictures, axis=1)
-        self._writer = self._writer or VideoWriter(self._path, frame.shape, self._speed)
-        self._writer.add(frame)
+            pictures = [self._ghost.render(), self._twin.render()]
+        else:
+            pictures = [self._twin.render()]
+        picture = np.concatenate(pictures, axis=1)
+        self._writer = self._writer or VideoWriter(self._path, picture.shape, self._frames_per_s)
+        self._writer.add(picture)
 
     def __enter__(self) -> _Film:
         return self
@@ -242,10 +199,5 @@ class _Film:
     def __exit__(self, *_: object) -> None:
         if self._writer is not None:
             self._writer.close()
-
-
-def _scaled(image: np.ndarray, height: int) -> np.ndarray:
-    """``image`` at ``height`` px, by repeating its pixels."""
-    rows = np.arange(height) * image.shape[0] // height
-    width = round(image.shape[1] * height / image.shape[0])
-    return image[rows][:, np.arange(width) * image.shape[1] // width]
+        if self._ghost is not None:
+            self._ghost.world.close()

@@ -1,4 +1,4 @@
-"""H.264 files from frames."""
+"""Pictures and H.264 files from frames."""
 
 from __future__ import annotations
 
@@ -34,3 +34,10 @@ class VideoWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def enlarged(image: np.ndarray, height: int) -> np.ndarray:
+    """``image`` (uint8 HWC) at ``height`` px and the same aspect, by repeating its pixels."""
+    width = round(image.shape[1] * height / image.shape[0])
+    rows, columns = np.arange(height) * image.shape[0] // height, np.arange(width) * image.shape[1] // width
+    return image[rows][:, columns]

@@ -311,6 +311,12 @@ def test_a_corrupt_demo_gets_one_line(tmp_path):
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_an_option_that_json_cannot_hold_is_recorded_by_its_name(tmp_path):
+    episode = make_episode(environment={"id": "sim:Reach-v0", "takeover": make_robot, "cameras": ("wrist",)})
+    header = read_episode(save(EpisodeStore(tmp_path), episode)).header
+    assert header.environment == {"id": "sim:Reach-v0", "takeover": "make_robot", "cameras": ["wrist"]}
+
+
 def test_a_damaged_file_does_not_keep_a_store_from_opening(tmp_path):
     (tmp_path / "bad.mcap").write_bytes(b"x")
     with pytest.warns(UserWarning, match=r"left out of the manifest: .*bad\.mcap: not a recording"):

@@ -1,0 +1,163 @@
+"""Replay: an episode of the twin, its recorded targets carried out again, comes out the same to the last bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hardware.interfaces import GuardMode, Source
+from robot_rl.episodes import EpisodeStore, read_episode
+from robot_rl.rollout import EnvSpec, Rollout
+from robot_rl.types import Episode
+from sim.replay import replay
+from sim.world import RendererUnavailable, World
+
+
+class Pushing:
+    """A policy that pushes down and about, into limits and contacts; NaN from step ``sane`` on."""
+
+    def __init__(self, dim: int, sane: int = 1_000) -> None:
+        self.rng, self.dim, self.sane = np.random.default_rng(3), dim, sane
+
+    def act(self, observation: object, deterministic: bool = False) -> np.ndarray:
+        self.sane -= 1
+        if self.sane < 0:
+            return np.full(self.dim, nan, np.float32)
+        action = self.rng.uniform(-1.0, 1.0, self.dim).astype(np.float32)
+        action[2] -= 0.5
+        return np.clip(action, -1.0, 1.0)
+
+
+def record(folder: Path, env_id: str, episodes: int = 2, sane: int = 1_000, **options: Any) -> list[Path]:
+    spec = EnvSpec(env_id, {"max_steps": 30, **options})
+    env, store = spec.make(), EpisodeStore(folder)
+    rollout = Rollout(env, spec, "run", seed=1, store=store)
+    list(rollout.episodes(Pushing(env.action_space.shape[0], sane), episodes))
+    env.close()
+    return [folder / row.path for row in store.list()]
+
+
+def rewritten(path: Path, folder: Path, change: Any) -> Path:
+    """The episode at ``path`` as ``change`` makes it, filed in ``folder``."""
+    episode: Episode = change(read_episode(path))
+    writer = EpisodeStore(folder).writer(episode.header)
+    for step in episode.steps:
+        writer.add(step)
+    return writer.close(episode.final_observation)
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return record(tmp_path_factory.mktemp("pushed"), "sim:PegInsertion-v0", jitter_s=0.02)
+
+
+@pytest.fixture(scope="module")
+def renderer() -> None:
+    try:
+        World("reach.xml").render("front", 8, 8)
+    except RendererUnavailable as missing:
+        pytest.skip(str(missing))
+
+
+def test_a_policy_in_contact_is_repeated_exactly(pushed):
+    steps = [step for path in pushed for step in read_episode(path).steps]
+    assert any(step.raw.executed.refusals for step in steps)  # the guard had to intervene, too
+    for path in pushed:
+        report = replay(path)
+        assert report.exact and report.steps == 30
+        assert (report.max_position_error_m, report.max_joint_error_rad) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "options"),
+    [
+        ("sim:PegInsertion-v0", {"person": "novice", "takeover": "always"}),
+        ("sim:PegInsertion-v0", {"person": "intermediate", "takeover": "no_progress", "jitter_s": 0.03}),
+        ("sim:PickCube-v0", {"person": "novice", "takeover": "always"}),
+        ("sim:Reach-v0", {"reset": "scripted"}),
+    ],
+)
+def test_whoever_drove_and_however_it_began_it_is_repeated_exactly(tmp_path, env_id, options):
+    paths = record(tmp_path, env_id, **options)
+    if options.get("takeover") == "always":
+        assert read_episode(paths[0]).intervened_steps > 0
+    assert all(replay(path).exact for path in paths)
+
+
+def test_a_hold_is_repeated_exactly(tmp_path):
+    (path,) = record(tmp_path, "sim:Reach-v0", episodes=1, sane=5)
+    last = read_episode(path).steps[-1]
+    assert last.source == Source.HOLD and last.raw.executed.mode == GuardMode.HOLD and last.truncated
+    assert replay(path).exact
+
+
+def test_success_is_found_again(tmp_path):
+    (path,) = record(tmp_path, "sim:Reach-v0", 1, person="expert", takeover="always", max_steps=50)
+    report = replay(path)
+    assert report.recorded_success and report.replayed_success
+
+
+def test_a_recording_that_was_tampered_with_is_found_out(pushed, tmp_path):
+    def moved(episode: Episode) -> Episode:
+        step = episode.steps[4]
+        change = step.raw.changes[0]
+        x, y, z = change.target.position_m
+        target = change.target._replace(position_m=(x + 0.002, y, z))
+        changes = (replace(change, target=target), *step.raw.changes[1:])
+        episode.steps[4] = replace(step, raw=replace(step.raw, changes=changes))
+        return episode
+
+    report = replay(rewritten(pushed[0], tmp_path, moved))
+    assert not report.exact
+    assert 1e-4 < report.max_position_error_m < 0.05
+
+
+def test_a_kinematic_replay_says_how_well_the_kinematics_fit(pushed, tmp_path):
+    report = replay(pushed[0], "kinematic")
+    assert report.max_position_error_m < 1e-9 and report.max_rotation_error_rad < 1e-9
+    assert report.exact is None and report.replayed_success is None
+
+    def bent(episode: Episode) -> Episode:
+        raw = episode.steps[0].raw
+        joints = list(raw.arm.joint_positions_rad)
+        joints[0] += 0.1
+        arm = replace(raw.arm, joint_positions_rad=tuple(joints))
+        episode.steps[0] = replace(episode.steps[0], raw=replace(raw, arm=arm))
+        return episode
+
+    assert replay(rewritten(pushed[0], tmp_path, bent), "kinematic").max_position_error_m > 0.02
+
+
+def test_what_cannot_be_replayed_is_refused_in_one_line(pushed, tmp_path):
+    changes = {
+        "physics state": lambda e: replace(e, header=replace(e.header, initial_state=None)),
+        "did you mean 'peg_insertion'": lambda e: replace(e, header=replace(e.header, task="peg_insertoin")),
+        "no robot states": lambda e: replace(e, steps=[replace(step, raw=None) for step in e.steps]),
+        "recorded in another scene": lambda e: replace(e, header=replace(e.header, initial_state=np.zeros(3))),
+    }
+    for index, (message, change) in enumerate(changes.items()):
+        with pytest.raises(ValueError, match=message) as caught:
+            replay(rewritten(pushed[0], tmp_path / str(index), change))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("cameras", "mode", "width"), [((), "actions", 960), (("front",), "kinematic", 720)])
+def test_the_video_shows_recording_and_replay_side_by_side(tmp_path, renderer, cameras, mode, width):
+    import av
+
+    (path,) = record(tmp_path, "sim:Reach-v0", 1, max_steps=4, cameras=cameras, image_size=32)
+    report = replay(path, mode, tmp_path / "films" / "a.mp4")
+    assert report.video is not None
+    with av.open(str(report.video)) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert container.streams.video[0].codec_context.name == "h264"
+    assert len(pictures) == 4 and pictures[0].shape == (360, width, 3)
+    left, right = np.split(pictures[-1].astype(float), 2, axis=1)
+    assert left.std() > 20
+    if not cameras:  # The same scene twice; what the encoder leaves may differ.
+        assert np.abs(left - right).mean() < 2
