@@ -89,8 +89,9 @@ def test_a_stop_from_full_speed_is_short(arm: SimArm, axis: int) -> None:
 
     drive(arm, axis, 0.25, 0.4, note)
     travel = [position - after[0][0] for position, _ in after]
-    assert max(travel) < 0.03
-    assert all(abs(speed) < 0.03 for _, speed in after[20:])
+    assert max(travel) < 0.02
+    assert abs(after[20][1]) < 0.005, "200 ms after the stop begins (S2)"
+    assert all(abs(speed) < 0.015 for _, speed in after[20:])
 
 
 def test_at_rest_nothing_moves_or_sags(world: World, arm: SimArm) -> None:
