@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from hardware.interfaces import ZERO6, Gripper, TeleopSample, Vector6
-from sim.takeover import RULES, Situation, TakeoverRule
+from sim.takeover import RULES, Handover, Situation, TakeoverRule
 
 T = TypeVar("T")
 
@@ -97,19 +97,6 @@ class Attention:
     episodes: int = 0
 
 
-@dataclass(frozen=True)
-class Handover:
-    """How a person hands back: after ``min_drive_s``, with ``regain`` more progress than at the takeover and everything
-    in order; then leaves the policy alone for ``refractory_s``.
-
-    Soon after the rescue, that is: a person who always finishes makes being stuck look valuable to the critic.
-    """
-
-    min_drive_s: float = 1.0
-    regain: float = 0.05
-    refractory_s: float = 1.0
-
-
 class ScriptedHuman:
     """A person with some ``skill`` at a teleop device, doing a :class:`Guided` task.
 
@@ -136,8 +123,13 @@ class ScriptedHuman:
     def connect(self) -> None: ...
     def close(self) -> None: ...
 
+    def rest(self) -> None:
+        """Hands off and no attention until :meth:`new_episode`: while a reset moves the arm."""
+        self._begin(0)
+        self._look_at = np.inf
+
     def new_episode(self, seed: int) -> None:
-        """Forget the last episode; to be called when the scene of the next is drawn."""
+        """Forget the last episode and watch the next; to be called where it begins."""
         self._begin(seed)
         self.stats.episodes += 1
         self.episode.episodes = 1
@@ -167,7 +159,7 @@ class ScriptedHuman:
     def _count(self, now: float) -> None:
         elapsed = now - self._polled_at
         self._polled_at = now
-        if elapsed > MAX_POLL_GAP_S:
+        if elapsed > MAX_POLL_GAP_S or self._look_at == np.inf:
             return
         for attention in (self.stats, self.episode):
             attention.watching_s += elapsed
@@ -217,10 +209,12 @@ class ScriptedHuman:
             self._switch_at = now + self._reaction_s()
 
     def _rescued(self, now: float) -> bool:
-        if now - self._taken_at < self.handover.min_drive_s:
+        way = self.handover
+        if now - self._taken_at < way.min_drive_s:
             return False
         situation = self._situation(now)
-        regained = situation.progress >= self._taken_progress + self.handover.regain
+        regain = way.regain * way.impatience ** (self.episode.takeovers - 1)
+        regained = situation.progress >= self._taken_progress + regain
         return regained and situation.in_funnel and self.rule.content(situation)
 
     def _move_hand(self, now: float, wanted: Vector6, gripper: Gripper) -> None:

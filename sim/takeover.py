@@ -1,4 +1,5 @@
-"""When a person takes over, as small rules: no progress, leaving the funnel, a falling value, always, never."""
+"""When a person takes over, as small rules (no progress, leaving the funnel, a falling value, ...), and how they hand
+back."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ class Always(TakeoverRule):
 class NoProgress(TakeoverRule):
     """Takes over when progress has not grown by ``gain`` for ``seconds``."""
 
-    seconds: float = 4.0
+    seconds: float = 3.0
     gain: float = 0.03
 
     def reset(self, situation: Situation) -> None:
@@ -138,3 +139,18 @@ RULES: dict[str, Callable[[], TakeoverRule]] = {
     "never": Never,
 }
 """Rules that need nothing else, by name."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """How a person hands back: after ``min_drive_s``, with ``regain`` more progress than at the takeover and everything
+    in order; then leaves the policy alone for ``refractory_s``. What needs help again gets more of it: each further
+    takeover in an episode asks ``impatience`` times the regain of the one before.
+
+    Soon after the rescue, that is: a person who always finishes makes being stuck look valuable to the critic.
+    """
+
+    min_drive_s: float = 1.0
+    regain: float = 0.1
+    impatience: float = 2.0
+    refractory_s: float = 1.0

@@ -14,8 +14,7 @@ import numpy as np
 from hardware.geometry import pose_delta
 from hardware.interfaces import Gripper, RobotObservation, Vector6
 from robot_rl.task import TaskSpec
-from sim.tasks.base import Setup, deflection
-from sim.tasks.grasping import TURN_NEAR_RAD
+from sim.tasks.base import Setup
 from sim.tasks.insertion import InsertionTask
 
 TURN_RANGE_RAD = radians(45.0)
@@ -32,8 +31,13 @@ BLIND_HOVER_M = 0.01
 class ConnectorInsertion(InsertionTask):
     """Plug 16 x 10 mm, 0.4 mm of clearance a side, 15.6 mm deep. Success: the tip 14 mm down, well behind the latch."""
 
-    spec = TaskSpec("connector_insertion", "Plug the connector into its socket until it latches.", max_steps=120,
-                    gripper=False)  # fmt: skip
+    spec = TaskSpec(
+        "connector_insertion",
+        "Plug the connector into its socket until it latches.",
+        max_steps=120,
+        max_lead_m=0.010,  # getting past the latch takes 8 mm
+        gripper=False,
+    )
     scene = "connector_insertion.xml"
     tool = "connector_plug.xml"
     tool_m = 0.036
@@ -48,10 +52,8 @@ class ConnectorInsertion(InsertionTask):
         return {**setup, "hole": [x, y, float(rng.uniform(-TURN_RANGE_RAD, TURN_RANGE_RAD))]}
 
     def guide(self, now: float) -> tuple[Vector6, Gripper]:
-        """As into any hole, but turning with foresight; at the latch, press harder until it gives."""
+        """As into any hole; at the latch, press harder until it gives."""
         twist, gripper = super().guide(now)
-        if self.depth_m() < 0.0:
-            return (*twist[:3], *deflection((0.0, 0.0, 0.0), self._seen()[3:], near_rad=TURN_NEAR_RAD)[3:]), gripper
         if self.depth_m() < LATCH_M:
             return twist, gripper
         press = LATCH_PRESS if -self.lead_m()[2] < LATCH_LEAD_M else 0.0

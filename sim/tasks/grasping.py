@@ -13,8 +13,6 @@ from sim.tasks.base import Setup, TwinTask, deflection, pointing_down, yaw_of
 
 QUARTER = 0.5 * pi
 YAW_SCALE_RAD = 0.2
-TURN_NEAR_RAD = 0.4
-"""Where a hand begins to slow a turn: it takes 0.2 s to stop (3 rad/s^2), on top of the hand's own delay."""
 CLEAR_HEIGHT_M, CLEAR_ASIDE_M = 0.11, 0.12
 """A hand this high, or this far aside, leaves room to put the object back."""
 OPEN_WIDTH_M = 0.07
@@ -91,9 +89,7 @@ class GraspTask(TwinTask):
         if aside < 0.006 * slack and abs(ez - z) < 0.006 * slack and abs(turn) < 0.12 * slack:
             return deflection((0.0, 0.0, 0.0), (tilt_x, tilt_y, 0.0)), Gripper.CLOSE
         above = min(max(3.0 * (aside - 0.008), 0.0), 0.07)  # the wider aside, the higher
-        return deflection(
-            (x - ex, y - ey, z + above - ez), (tilt_x, tilt_y, turn), near_rad=TURN_NEAR_RAD
-        ), Gripper.OPEN
+        return deflection((x - ex, y - ey, z + above - ez), (tilt_x, tilt_y, turn)), Gripper.OPEN
 
 
 def face_yaw(thing: Pose) -> float:

@@ -14,7 +14,7 @@ from hardware.geometry import pose_delta
 from hardware.interfaces import Gripper, Pose, RobotObservation, Vector3, Vector6
 from robot_rl.task import TaskSpec
 from sim.tasks.base import Setup, deflection, pointing_down
-from sim.tasks.grasping import TURN_NEAR_RAD, GraspTask, face_yaw, fold, level_error
+from sim.tasks.grasping import GraspTask, face_yaw, fold, level_error
 
 PEG_HALF_M = 0.03
 SURFACE_M = 0.024
@@ -101,12 +101,12 @@ class PickAndInsert(GraspTask):
                 dx, dy = dx + SEARCH_M * cos(SEARCH_RAD_S * now), dy + SEARCH_M * sin(SEARCH_RAD_S * now)
             press = PRESS_LEAD_M - lead
             down = -INSERTION * min(max(press / PRESS_LEAD_M, -1.0), 1.0)
-            x, y, _, *rotations = deflection((dx, dy, 0.0), rotation, near_rad=TURN_NEAR_RAD)
+            x, y, _, *rotations = deflection((dx, dy, 0.0), rotation)
             return (x, y, down, *rotations), Gripper.CLOSE  # type: ignore[return-value]
         over = CLEAR_M if hypot(dx, dy) < 0.02 else CARRY_M
         clear = above > CLEAR_M - 0.004
         lateral = (dx, dy) if clear else (0.0, 0.0)
-        return deflection((*lateral, over - above), rotation, near_m=0.03, near_rad=TURN_NEAR_RAD), Gripper.CLOSE
+        return deflection((*lateral, over - above), rotation, near_m=0.03), Gripper.CLOSE
 
     def remaining_m(self) -> float:
         ee, peg = self.world.site_pose("ee"), self.object_pose()

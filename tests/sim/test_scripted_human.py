@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hardware.interfaces import ZERO6, Gripper, TeleopDevice, TeleopSample, Vector6
-from sim.scripted_human import SKILLS, Handover, ScriptedHuman, Skill
-from sim.takeover import Always, AnyOf, LeavingFunnel, Never, NoProgress, Situation, ValueDrop
+from sim.scripted_human import SKILLS, ScriptedHuman, Skill
+from sim.takeover import Always, AnyOf, Handover, LeavingFunnel, Never, NoProgress, Situation, ValueDrop
 
 POLL_S = 0.01
 STEADY = Skill(reaction_delay_s=0.3, hand_delay_s=0.1, speed=1.0, noise=0.0, bias=0.0, lapses_per_min=0.0)
@@ -105,6 +105,27 @@ def test_always_demonstrates_from_the_first_poll_to_the_last():
     assert all(s.takeover for s in log)
     assert log[5].twist == ZERO6  # the hand follows the eye
     assert log[20].twist[0] == 1.0 and log[20].gripper == Gripper.CLOSE
+
+
+def test_what_needs_help_again_gets_more_of_it():
+    rail = Rail(policy_speed=0.0)
+    log = rail.run(person(rail, NoProgress(1.0), min_drive_s=0.2, regain=0.1, refractory_s=0.5), 30.0)
+    lengths = [end - start for start, end in times_driving(log)[:3]]
+    # 0.1, 0.2 and 0.4 of progress at 0.2 a second, each after the hand's delay and before one more reaction.
+    assert lengths[1] - lengths[0] == pytest.approx(0.5, abs=0.25)
+    assert lengths[2] - lengths[1] == pytest.approx(1.0, abs=0.25)
+
+
+def test_a_resting_person_neither_drives_nor_watches():
+    rail = Rail()
+    someone = person(rail, Always())
+    rail.run(someone, 1.0)
+    someone.rest()
+    before = someone.stats.watching_s, someone.stats.driving_s
+    assert not any(s.takeover for s in rail.run(someone, 1.0, start=1.0))
+    assert (someone.stats.watching_s, someone.stats.driving_s) == before
+    someone.new_episode(1)
+    assert all(s.takeover for s in rail.run(someone, 1.0, start=2.0))
 
 
 def test_attention_is_counted_and_not_across_a_reset():
