@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,6 +14,7 @@ from robot_rl.demonstrations import RestingPolicy
 from robot_rl.env import RobotEnv
 from robot_rl.policy import Policy, load_policy
 from robot_rl.rollout import DEMO_SEEDS, EVALUATION_SEEDS, EnvSpec, Rollout
+from sim.video import VideoWriter
 
 FRAMES_PER_S = 20
 """Twice as fast as the robot at 10 Hz."""
@@ -56,7 +56,7 @@ def film(out: Path, watched: EnvSpec, alone: EnvSpec, seed: int) -> Path:
             for episode, frames in enumerate(_episodes(spec, policy, seed, stream, label, episodes, title)):
                 stills.mkdir(exist_ok=True)
                 for frame in frames:
-                    writer = writer or VideoWriter(out / "demo.mp4", frame.shape)
+                    writer = writer or VideoWriter(out / "demo.mp4", frame.shape, FRAMES_PER_S)
                     writer.add(frame)
                 for name, at in (("middle", len(frames) // 3), ("end", -1)):
                     Image.fromarray(frames[at]).save(stills / f"{index}{episode}-{name}.png")
@@ -102,23 +102,3 @@ def caption(picture: np.ndarray, title: str, source: Source, success: bool | Non
         text, ink = ("success", (110, 215, 160)) if success else ("no success", (240, 140, 120))
         draw.text((image.width - pad, top + pad), text, ink, font, anchor="ra")
     return np.asarray(image)
-
-
-class VideoWriter:
-    """An H.264 file of uint8 HWC frames, all of one even-sized shape."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...], frames_per_s: int = FRAMES_PER_S):
-        self._container = av.open(str(path), "w", options={"movflags": "faststart"})
-        self._stream = self._container.add_stream(
-            "libx264", rate=frames_per_s, options={"crf": "23", "preset": "veryfast"}
-        )
-        self._stream.height, self._stream.width = shape[0] // 2 * 2, shape[1] // 2 * 2
-        self._stream.pix_fmt = "yuv420p"
-
-    def add(self, frame: np.ndarray) -> None:
-        cut = np.ascontiguousarray(frame[: self._stream.height, : self._stream.width])
-        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
-
-    def close(self) -> None:
-        self._container.mux(self._stream.encode())
-        self._container.close()
