@@ -288,6 +288,13 @@ def test_s6_a_target_is_reached_exactly_in_position_and_orientation():
     assert pose_distance(executed.reference.T_base_ee, goal) == pytest.approx((0.0, 0.0), abs=1e-7)
 
 
+def test_s6_a_target_that_only_turns_is_reached():
+    rig = Rig().engage()
+    goal = Pose(POINTING_DOWN.position_m, quat_from_rotvec((3.0, 0.2, 0.0)))
+    rig.ask(goal)
+    assert pose_distance(rig.tick(200).reference.T_base_ee, goal) == pytest.approx((0.0, 0.0), abs=1e-7)
+
+
 def test_s6_a_target_turned_further_than_the_range_is_clipped():
     rig = Rig(pose=Pose(POINTING_DOWN.position_m, (0.0, 0.0, 0.0, 1.0))).engage()
     rig.ask(Pose(POINTING_DOWN.position_m, quat_from_rotvec((0.0, 0.0, 3.1))))
@@ -330,6 +337,19 @@ def test_s7_an_arm_pushed_away_pulls_its_reference_along():
     lead_m, _ = pose_distance(rig.trace[-1].reference.T_base_ee, rig.arm.pose)
     assert lead_m <= rig.limits.max_lead_m
     assert rig.trace[-1].mode is GuardMode.RUNNING
+
+
+def test_s7_an_arm_too_far_away_draws_its_reference_near_before_anything_else_is_followed():
+    rig = Rig().engage()
+    rig.arm.blocked = True
+    rig.arm.pose = shifted(POINTING_DOWN, (0.0, 0.03, 0.0))
+    rig.ask(shifted(POINTING_DOWN, (-0.2, 0.2, 0.2)))
+    executed = rig.tick()
+    expected_m = 0.95 * rig.limits.max_lead_m
+    assert pose_distance(executed.target, rig.arm.pose)[0] == pytest.approx(expected_m)
+    assert executed.target.position_m[0] == POINTING_DOWN.position_m[0]
+    lead_m, _ = pose_distance(rig.tick(100).reference.T_base_ee, rig.arm.pose)
+    assert lead_m == pytest.approx(expected_m)
 
 
 def test_s28_a_gripper_command_too_soon_after_the_last_change_is_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardware.fakes import POINTING_DOWN, shifted
+from hardware.geometry import pose_delta
 from hardware.interfaces import ArmCommand, Pose, Source, TeleopSample
 from hardware.mux import MuxState, arbitrate, jog, newest, within_reach
 from tests.hardware.rig import Rig
@@ -59,6 +60,13 @@ def test_a_full_deflection_moves_the_target_at_the_full_speed():
         target = jog(target, sample, 0.08, 0.6, 0.01)
     assert target.position_m == pytest.approx((0.48, -0.04, 0.2))
     assert target.quat_xyzw == pytest.approx((0.0, 0.0, 0.29552, 0.95534), abs=1e-5)
+
+
+def test_every_axis_of_the_stick_is_an_axis_of_the_base():
+    start = Pose((0.4, 0.0, 0.2), (0.0, 0.0, 0.0, 1.0))
+    twist = (0.1, -0.2, 0.3, -0.4, 0.5, 0.6)
+    moved = pose_delta(start, jog(start, TeleopSample(0.0, twist=twist, takeover=True), 0.08, 0.6, 0.01))
+    assert moved == pytest.approx([*(8e-4 * x for x in twist[:3]), *(6e-3 * x for x in twist[3:])])
 
 
 def test_a_deflection_beyond_one_is_one_and_without_takeover_nothing():
