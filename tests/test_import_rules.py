@@ -37,7 +37,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 """Other people's packages that must stay out."""
 
 MODULE_LINES, ALGORITHM_LINES, FUNCTION_LINES = 250, 400, 60
-ALGORITHMS = ("robot_rl/rlpd.py",)
+ALGORITHMS = ("robot_rl/rlpd.py", "robot_rl/train.py")
 
 
 def imports(source: str) -> Iterator[str]:
