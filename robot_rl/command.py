@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Command:
     """Task by name; `robot-rl tasks` lists them."""
     env: str | None = None
     """Any gymnasium id instead of a task, as module:Name-v0."""
+    env_kwargs: str = "{}"
+    """Further keyword arguments of the environment, as a JSON object."""
     preset: str = "hil_serl"
     """What learns and how: bc, hg_dagger, rlpd, hil_serl, or a *_paper column."""
     seed: int = 0
@@ -62,10 +65,18 @@ class Command:
         return self.started_in
 
     def env_spec(self, **kwargs: Any) -> EnvSpec:
-        """The environment of ``env`` or ``task``; ``kwargs`` are for tasks of ours."""
+        """The environment of ``env`` or ``task``; ``kwargs`` are for tasks of ours, ``env_kwargs`` for any."""
         from robot_rl.rollout import EnvSpec
 
-        return EnvSpec(self.env) if self.env is not None else EnvSpec(task_id(self.task), kwargs)
+        try:
+            further = json.loads(self.env_kwargs)
+        except json.JSONDecodeError:
+            further = None
+        if not isinstance(further, dict):
+            raise ValueError(f"--env-kwargs is '{self.env_kwargs}': give a JSON object, as '{{\"jitter_s\": 0.05}}'")
+        if self.env is not None:
+            return EnvSpec(self.env, further)
+        return EnvSpec(task_id(self.task), {**kwargs, **further})
 
     def name(self) -> str:
         """Task or environment, as a part of a folder's name."""

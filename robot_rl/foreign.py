@@ -26,7 +26,7 @@ class ForeignEnv:
 
     def __init__(self, env: gymnasium.Env[Any, Any], env_id: str):
         if not isinstance(env.action_space, gymnasium.spaces.Box) or len(env.action_space.shape) != 1:
-            raise ValueError(f"'{env_id}' has the action space {env.action_space}: only a one-dimensional Box can be learned")
+            raise ValueError(f"'{env_id}' has the action space {env.action_space}: only a Box (n,) can be learned")
         self.env = env
         self._low, self._high = env.action_space.low, env.action_space.high
         flat = gymnasium.spaces.flatten_space(self._numbers(env.observation_space))
@@ -36,7 +36,8 @@ class ForeignEnv:
         )
         dim = env.action_space.shape[0]
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (dim,), np.float32)
-        self.action_scale = np.where(np.isfinite(self._high), (self._high - self._low) / 2.0, 1.0)
+        self._bounded = np.isfinite(self._low) & np.isfinite(self._high)
+        self.action_scale = np.where(self._bounded, (self._high - self._low) / 2.0, 1.0)
         steps = env.spec.max_episode_steps if env.spec and env.spec.max_episode_steps else 1_000
         hz = float(env.metadata.get("render_fps", 10.0))
         self.task = ForeignTask(TaskSpec(env_id, env_id, steps, control_hz=hz))
@@ -46,12 +47,12 @@ class ForeignEnv:
         return self._steps / self.task.spec.control_hz
 
     def reset(self, *, seed: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        observation, info = self.env.reset(seed=seed)
+        observation, _ = self.env.reset(seed=seed)
         return self._observation(observation), {}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         clipped = np.clip(action, -1.0, 1.0).astype(np.float32)
-        own = self._low + (clipped + 1.0) * self.action_scale if np.isfinite(self._high).all() else clipped
+        own = np.where(self._bounded, self._low + (clipped + 1.0) * self.action_scale, clipped)
         observation, reward, terminated, truncated, info = self.env.step(own.astype(self.env.action_space.dtype))
         self._steps += 1
         kept = {"executed_action": clipped} | {k: info[k] for k in ("success", "is_success") if k in info}

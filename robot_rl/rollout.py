@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +17,7 @@ from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore, EpisodeWriter
 from robot_rl.foreign import ForeignEnv
 from robot_rl.policy import Policy
-from robot_rl.types import Episode, EpisodeHeader, Step, StepId
+from robot_rl.types import Episode, EpisodeHeader, Observation, Step, StepId
 
 TRAIN_SEEDS, DEMO_SEEDS, EVALUATION_SEEDS = 0, 1, 2
 """Streams of episode seeds that never meet."""
@@ -23,18 +25,33 @@ TRAIN_SEEDS, DEMO_SEEDS, EVALUATION_SEEDS = 0, 1, 2
 
 @dataclass(frozen=True)
 class EnvSpec:
-    """How to make an environment again: a gymnasium id (``sim:PegInsertion-v0``) and keyword arguments."""
+    """How to make an environment again: a gymnasium id (``sim:PegInsertion-v0``) and keyword arguments.
+
+    The id's module, or else its namespace (``gym_hil/PandaPickCube-v0``), is imported, as that is what registers it.
+    """
 
     id: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, **changes: Any) -> RobotEnv | ForeignEnv:
-        """A fresh environment; ours as it is, another project's behind :class:`ForeignEnv`."""
+        """A fresh environment; ours as it is, another project's behind :class:`ForeignEnv`. ``changes`` override
+        keyword arguments. Raises ValueError where there is no such environment, or it takes no such argument."""
         try:
+            self._register()
             env = gymnasium.make(self.id, disable_env_checker=True, **{**self.kwargs, **changes})
         except (gymnasium.error.Error, ModuleNotFoundError) as error:
             raise ValueError(f"no environment '{self.id}': {error}") from None
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            raise ValueError(f"environment '{self.id}': {error}") from None
         return env.unwrapped if isinstance(env.unwrapped, RobotEnv) else ForeignEnv(env, self.id)
+
+    def _register(self) -> None:
+        _search_current_folder()
+        namespace = self.id.rpartition("/")[0]
+        if namespace and ":" not in namespace and namespace not in {s.namespace for s in gymnasium.registry.values()}:
+            importlib.import_module(namespace)
 
 
 def episode_seed(seed: int, stream: int, episode: int) -> int:
@@ -43,12 +60,22 @@ def episode_seed(seed: int, stream: int, episode: int) -> int:
 
 
 def load_callable(path: str) -> Callable[..., Any]:
-    """``module:function`` → the function; ValueError says what is missing."""
+    """``module:function`` → the function, also of a file in the current folder; ValueError says what is missing."""
+    _search_current_folder()
     module, _, name = path.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"'{path}' is not a function: give it as module:function ({error})") from None
+    if not callable(found):
+        raise ValueError(f"'{path}' is not a function but a {type(found).__name__}: give it as module:function")
+    return found
+
+
+def _search_current_folder() -> None:
+    """Let people's own modules be found where they stand; last, so that none hides an installed one."""
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 class Rollout:
@@ -69,10 +96,14 @@ class Rollout:
         self._header: EpisodeHeader | None = None
         self._writer: EpisodeWriter | None = None
         self._steps: list[Step] = []
+        self.observation: Observation = {}
+        """The newest observation, which the next step acts on."""
         self.reset_s = 0.0
         """Robot time spent in resets so far."""
 
-    def step(self, policy: Policy, deterministic: bool = False, label: Source = Source.POLICY) -> tuple[Step, Episode | None]:
+    def step(
+        self, policy: Policy, deterministic: bool = False, label: Source = Source.POLICY
+    ) -> tuple[Step, Episode | None]:
         """Advance one step, resetting first where an episode begins; with the last step comes the whole episode.
 
         ``label`` is who the policy's own steps count for: POLICY, BASE, or DEMO for a demonstration.
@@ -109,7 +140,9 @@ class Rollout:
             self._writer.add(step)
         return step, self._finish() if step.is_last else None
 
-    def episodes(self, policy: Policy, count: int, deterministic: bool = False, label: Source = Source.POLICY):
+    def episodes(
+        self, policy: Policy, count: int, deterministic: bool = False, label: Source = Source.POLICY
+    ) -> Iterator[Episode]:
         """Yield ``count`` whole episodes."""
         for _ in range(count):
             episode = None
@@ -136,7 +169,7 @@ class Rollout:
             task=task.name,
             seed=seed,
             control_hz=task.control_hz,
-            action_dim=self.env.action_space.shape[0],
+            action_dim=len(self.env.action_scale),
             action_scale=tuple(float(s) for s in self.env.action_scale),
             setup=info.get("setup", {}),
             initial_state=info.get("initial_state"),
