@@ -1,10 +1,11 @@
-"""Quick figures of the learner on this machine: updates a second, and how close they come to its matrix-product speed."""
+"""Quick figures of the learner on this machine: updates a second, and their share of its matrix-product speed."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,7 +41,9 @@ def random_batch(size: int, rng: np.random.Generator) -> Batch:
     action = np.tanh(normal(size, ACTION_DIM))
     action[:, -1] = rng.choice([-1.0, 1.0], size)
     discount = np.full(size, 0.97, np.float32)
-    return Batch({"state": state}, action, action, normal(size), discount, {"state": following}, action, np.zeros(size, bool))
+    return Batch(
+        {"state": state}, action, action, normal(size), discount, {"state": following}, action, np.zeros(size, bool)
+    )
 
 
 def sgemm_gflop_s(seconds: float = 0.5, n: int = 1024) -> float:
@@ -50,8 +53,8 @@ def sgemm_gflop_s(seconds: float = 0.5, n: int = 1024) -> float:
 
 
 def update_gflop(config: LearnerConfig) -> float:
-    """Arithmetic of one update (``utd_ratio`` critic steps and an actor step), counting matrix products alone: a forward
-    pass is one, a backward pass two."""
+    """Arithmetic of one update (``utd_ratio`` critic steps and an actor step), counting matrix products alone: a
+    forward pass is one, a backward pass two."""
     w, b, k = config.width, config.batch_size, config.critics
     critic = 2e-9 * b * ((STATE_DIM + ACTION_DIM) * w + w * w * (config.depth - 1) + w)
     actor = 2e-9 * b * (STATE_DIM * w + w * w * (config.depth - 1) + 2 * w * ACTION_DIM)
@@ -70,7 +73,7 @@ def bench_learner(seconds: float = 5.0, threads: int = 1) -> dict[str, float]:
         config = LearnerConfig(critics=critics, width=256, batch_size=256, utd_ratio=2)
         agent = RLPD(config, STATE_DIM, ACTION_DIM, gripper_index=0)
         batches = [random_batch(256, rng) for _ in range(2)]
-        duration = median_seconds(lambda a=agent, b=batches: a.update(b), seconds / 2)
+        duration = median_seconds(partial(agent.update, batches), seconds / 2)
         result[f"updates_s_{critics}_critics"] = 1.0 / duration
         result[f"sgemm_share_{critics}_critics"] = update_gflop(config) / duration / floor
     return result

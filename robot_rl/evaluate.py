@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def evaluate_in_processes(
     workers = max(1, min(workers, episodes))
     bounds = np.linspace(0, episodes, workers + 1).astype(int)
     running = []
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         command = [sys.executable, "-m", "robot_rl.evaluate", "--policy", str(policy), "--spec", text]
         command += ["--episodes", str(last - first), "--first-episode", str(first), "--seed", str(seed)]
         command += ["--deterministic" if deterministic else "--no-deterministic"]
@@ -133,7 +134,8 @@ def evaluate_in_processes(
     for process in running:
         out, err = process.communicate()
         if process.returncode != 0:
-            raise RuntimeError(f"an evaluation process failed: {err.strip().splitlines()[-1] if err.strip() else 'no output'}")
+            cause = err.strip().splitlines()[-1] if err.strip() else "no output"
+            raise RuntimeError(f"an evaluation process failed: {cause}")
         part = json.loads(out.strip().splitlines()[-1])
         outcomes += part["outcomes"]
         lengths += part["lengths"]

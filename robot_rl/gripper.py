@@ -1,8 +1,8 @@
 """The discrete gripper: double DQN over {close, hold, open} (HIL-SERL, arXiv 2410.21845, sec. III-D).
 
-In an action the gripper's entry is the *target it leaves*: -1 closed, +1 open. Holding therefore repeats the entry of the
-previous action, which the observation carries; closing what is closed is the same as holding, and is masked so that its value,
-which no data would ever correct, is never taken.
+In an action the gripper's entry is the *target it leaves*: -1 closed, +1 open. Holding therefore repeats the entry of
+the previous action, which the observation carries; closing what is closed is the same as holding, and is masked so that
+its value, which no data would ever correct, is never taken.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class GripperCritic(nn.Module):
     def loss(
         self, state: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_state: Tensor, change_penalty: float
     ) -> Tensor:
-        """Double DQN (arXiv 1509.06461): the online heads choose, the target heads value. The penalty on a change counts
-        in this critic alone, and on every update."""
+        """Double DQN (arXiv 1509.06461): the online heads choose, the target heads value. The penalty on a change
+        counts in this critic alone, and on every update."""
         choice = self.space.choice(state, action[:, -1])
         with torch.no_grad():
             best = self.online(next_state).mean(0).masked_fill(self.space.forbidden(next_state), -torch.inf).argmax(-1)

@@ -27,8 +27,8 @@ class TaskSpec:
     max_step_rad: float = 0.06
     """Rotation of one step at action 1, per axis."""
     max_lead_m: float = 0.005
-    """How far the reference may already lead the arm where a step begins: what it leads more is dropped before the step's
-    move is added. In the air an arm trails by less; in contact this bounds the force that steps can wind up
+    """How far the reference may already lead the arm where a step begins: what it leads more is dropped before the
+    step's move is added. In the air an arm trails by less; in contact this bounds the force that steps can wind up
     (times the stiffness, 10 N in the twin), where a policy would else press ever harder."""
     max_lead_rad: float = 0.03
     """The same for rotation."""

@@ -21,7 +21,9 @@ def demonstration(number: int, source: Source = Source.DEMO, sign: float = -1.0)
         zero = np.zeros(2, np.float32)
         last = i == 19
         step_id = StepId("demo", 0, number, i)
-        steps.append(Step(step_id, {"state": state}, action, zero, zero, source, False, 0.0, last, False, last, 0.1 * i))
+        steps.append(
+            Step(step_id, {"state": state}, action, zero, zero, source, False, 0.0, last, False, last, 0.1 * i)
+        )
     return Episode(EpisodeHeader("demo", 0, number, "test", 0, 10.0, 2), steps, steps[-1].observation)
 
 

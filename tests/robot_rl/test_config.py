@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -15,12 +16,12 @@ def test_every_preset_survives_a_round_trip(name):
 
 
 def test_an_unknown_preset_names_the_nearest():
-    with pytest.raises(ValueError, match="no preset 'hil_sarl'; did you mean 'hil_serl'"):
+    with pytest.raises(ValueError, match=r"no preset 'hil_sarl'; did you mean 'hil_serl'"):
         preset("hil_sarl")
 
 
 def test_an_unknown_key_names_the_nearest_and_its_place():
-    with pytest.raises(ValueError, match="config.learner: unknown key 'gama'; did you mean 'gamma'"):
+    with pytest.raises(ValueError, match=r"config\.learner: unknown key 'gama'; did you mean 'gamma'"):
         from_dict(TrainConfig, {"learner": {"gama": 0.9}})
 
 
@@ -32,7 +33,7 @@ def test_paper_presets_hold_the_published_values():
 
 def test_every_field_has_a_docstring():
     """The CLI shows them; a setting without a sentence is a setting nobody can use."""
-    source = open(config.__file__).read()
+    source = Path(config.__file__).read_text()
     for kind in (LearnerConfig, TrainConfig, config.CloningConfig):
         for field in dataclasses.fields(kind):
             after = source.split(f"    {field.name}: ", 1)[1].split("\n", 1)[1]

@@ -195,7 +195,7 @@ def test_same_seed_same_episode():
     runs = []
     for _ in range(2):
         env = make_env()
-        observation, info = env.reset(seed=5)
+        observation, _ = env.reset(seed=5)
         rows = [observation["state"]] + [env.step(act(env, 0.3, 0.1))[0]["state"] for _ in range(5)]
         runs.append(np.stack(rows))
     assert np.array_equal(*runs)

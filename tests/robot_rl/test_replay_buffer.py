@@ -22,12 +22,10 @@ def make_episode(number: int, sources: list[Source], terminated: bool, actor: in
         last = i == len(sources) - 1
         taken = source == Source.HUMAN and (i == 0 or sources[i - 1] != Source.HUMAN)
         action = np.full(2, i / 100, np.float32)
-        steps.append(
-            Step(
-                StepId("run", actor, number, i), {"state": np.array([100 * number + i], np.float32)}, action, action, action,
-                source, taken, float(i + 1), last and terminated, last and not terminated, last and terminated, 0.1 * i,
-            )
-        )  # fmt: skip
+        ends = (last and terminated, last and not terminated, last and terminated)
+        observation = {"state": np.array([100 * number + i], np.float32)}
+        step_id, reward = StepId("run", actor, number, i), float(i + 1)
+        steps.append(Step(step_id, observation, action, action, action, source, taken, reward, *ends, 0.1 * i))
     header = EpisodeHeader("run", actor, number, "test", 0, 10.0, 2)
     return Episode(header, steps, {"state": np.array([100 * number + len(sources)], np.float32)})
 
@@ -50,10 +48,11 @@ def brute_force(episode: Episode, t: int, gamma: float, n: int, cut: bool) -> tu
 
 
 sources = st.lists(st.sampled_from([Source.POLICY, Source.HUMAN]), min_size=1, max_size=7)
+plans = st.lists(st.tuples(sources, st.booleans()), min_size=1, max_size=8)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(sources, st.booleans()), min_size=1, max_size=8), st.integers(1, 4), st.booleans(), st.integers(9, 40))
+@given(plans, st.integers(1, 4), st.booleans(), st.integers(9, 40))
 def test_n_step_equals_brute_force(plans, n, cut, capacity):
     buffer = ReplayBuffer(capacity, LAYOUT, 2)
     episodes = [make_episode(i, s, terminated) for i, (s, terminated) in enumerate(plans)]
@@ -104,7 +103,7 @@ def test_an_unfinished_step_is_not_sampled():
 
 
 def test_a_gap_in_the_person_segment_is_not_bridged():
-    """Corrections alone in a buffer: the last step of one takeover must not lead into the next takeover (HIL-SERL's does)."""
+    """Corrections alone in a buffer: the last step of one takeover must not lead into the next (HIL-SERL's does)."""
     buffer = ReplayBuffer(50, LAYOUT, 2)
     episode = make_episode(0, [Source.HUMAN, Source.POLICY, Source.HUMAN], False)
     buffer.add(episode.steps[0])

@@ -20,7 +20,9 @@ def make_batch(state, action, reward, discount, next_state) -> Batch:
     action = as32(action)
     zero = np.zeros_like(action)
     human = np.zeros(len(action), bool)
-    return Batch({"state": as32(state)}, action, zero, as32(reward), as32(discount), {"state": as32(next_state)}, zero, human)
+    return Batch(
+        {"state": as32(state)}, action, zero, as32(reward), as32(discount), {"state": as32(next_state)}, zero, human
+    )
 
 
 def chain(rng: np.random.Generator, n: int) -> Batch:
