@@ -42,6 +42,8 @@ class LearnerConfig:
     """Entropy the temperature steers to; None is minus half the action dimensions."""
     entropy_in_backup: bool = False
     """Entropy bonus inside the TD target."""
+    value_bounds: tuple[float, float] | None = None
+    """Bounds of any return, to which TD targets are clipped; (0, 1) where the reward is 1 on success and ends the episode."""
     gripper_change_penalty: float = -0.02
     """Reward of a gripper change, in the gripper's critic alone."""
     imitation_weight: float = 0.0

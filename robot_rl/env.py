@@ -24,9 +24,13 @@ from robot_rl.task import Task
 
 IDENTITY: Quaternion = (0.0, 0.0, 0.0, 1.0)
 ROTATION_SCALE_RAD = 0.2
+FINE_M, FINE_RAD = 0.005, 0.05
+"""Poses appear twice: over the whole workspace, and squashed to ± 1 about the task frame, where millimetres decide."""
 LEAD_SCALE_M, LEAD_SCALE_RAD = 0.01, 0.05
 FORCE_SCALE_N, TORQUE_SCALE_NM = 10.0, 1.0
 GRIPPER_SCALE_M = 0.08
+COMMANDED_GRIPPER = "commanded_gripper"
+"""The observation's entry that says what the gripper was last told: -1 close, +1 open."""
 GRIPPER_THRESHOLD = 1 / 3
 """A gripper action beyond ± this opens or closes; between, the gripper holds."""
 
@@ -41,6 +45,9 @@ class EnvOptions:
     memory_s: tuple[float, ...] = (0.5, 2.0)
     """Time constants of slow averages of pose and wrench in the observation; () for none. What a single observation does
     not tell (a hole that is not where it was estimated) shows in how the contact felt a moment ago."""
+    previous_action: bool = False
+    """Observe the previous executed action. Off: a clone learns to repeat it instead of looking (copycat; arXiv 1905.11979),
+    and the lead of the target over the arm tells what is still under way."""
     cameras: tuple[str, ...] = ()
     """Robot cameras that become observation entries."""
     image_size: int = 128
@@ -204,23 +211,25 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         lead = _rotate6(to_axes, pose_delta(arm.T_base_ee, observation.executed.target))
         twist, wrench = _rotate6(to_axes, arm.ee_twist), _rotate6(to_axes, arm.wrench)
         speed_m_s, speed_rad_s = spec.max_step_m / self.period_s, spec.max_step_rad / self.period_s
-        pose = np.array([*(p / spec.position_scale_m for p in position), *(r / ROTATION_SCALE_RAD for r in rotation)])
+        pose = np.array([*(p / FINE_M for p in position), *(r / FINE_RAD for r in rotation)])
         felt = np.array([*(f / FORCE_SCALE_N for f in wrench[:3]), *(t / TORQUE_SCALE_NM for t in wrench[3:])])
         felt = np.clip(felt, -5.0, 5.0)
         parts = [
-            pose,
+            [*(p / spec.position_scale_m for p in position), *(r / ROTATION_SCALE_RAD for r in rotation)],
+            np.tanh(pose),
             [*(v / speed_m_s for v in twist[:3]), *(w / speed_rad_s for w in twist[3:])],
             felt,
             [*(x / LEAD_SCALE_M for x in lead[:3]), *(r / LEAD_SCALE_RAD for r in lead[3:])],
-            self._executed,
         ]
+        if self.options.previous_action:
+            parts.append(self._executed[:6])
         if spec.gripper:
-            parts.append([arm.gripper_width_m / GRIPPER_SCALE_M])
+            parts.append([self._gripper, arm.gripper_width_m / GRIPPER_SCALE_M])
         if self.options.memory_s:
             now = np.concatenate([pose, felt])
             memory = np.tile(now, (len(self._decay), 1)) if self._memory is None else self._memory
             self._memory = self._decay * memory + (1.0 - self._decay) * now
-            parts.append((now - self._memory).ravel())
+            parts.append(np.tanh(now - self._memory).ravel())
         if spec.feature_names:
             parts.append(self.task.features(observation))
         result = {"state": np.concatenate(parts).astype(np.float32)}
@@ -232,9 +241,9 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         """A name for each entry of ``"state"``, in order."""
         axes = ("x", "y", "z", "rx", "ry", "rz")
         spec = self.task.spec
-        names = [f"{group}_{axis}" for group in ("pose", "twist", "wrench", "lead") for axis in axes]
-        names += [f"previous_action_{axis}" for axis in (*axes, "gripper")[: spec.action_dim]]
-        names += ["gripper_width"] * spec.gripper
+        names = [f"{group}_{axis}" for group in ("pose", "fine_pose", "twist", "wrench", "lead") for axis in axes]
+        names += [f"previous_action_{axis}" for axis in axes] if self.options.previous_action else []
+        names += [COMMANDED_GRIPPER, "gripper_width"] if spec.gripper else []
         for tau in self.options.memory_s:
             names += [f"{group}_change_{tau:g}s_{axis}" for group in ("pose", "wrench") for axis in axes]
         return (*names, *spec.feature_names)

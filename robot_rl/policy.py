@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from robot_rl.bc import ClonedPolicy
 from robot_rl.config import CloningConfig, LearnerConfig, from_dict
+from robot_rl.env import COMMANDED_GRIPPER
 from robot_rl.rlpd import RLPD
 
 
@@ -36,9 +37,8 @@ class Interface:
     def of(env: Any) -> Interface:
         """The interface of a RobotEnv, or of a :class:`~robot_rl.foreign.ForeignEnv`."""
         names: tuple[str, ...] = env.state_names
-        grip = "previous_action_gripper"
         state, action = env.observation_space["state"].shape[0], env.action_space.shape[0]
-        return Interface(env.task.spec.name, state, action, names.index(grip) if grip in names else None)
+        return Interface(env.task.spec.name, state, action, names.index(COMMANDED_GRIPPER) if COMMANDED_GRIPPER in names else None)
 
 
 def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface, step: int = 0) -> None:

@@ -31,7 +31,7 @@ class Batch:
     next_observation: dict[str, np.ndarray]
     next_base_action: np.ndarray
     human: np.ndarray
-    """bool (n,): a person drove the step."""
+    """bool (n,): a person drove the step, correcting or demonstrating."""
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -183,7 +183,7 @@ class ReplayBuffer:
             discount=discount,
             next_observation={name: array[at] for name, array in self.observation.items()},
             next_base_action=self.base_action[at],
-            human=self.source[slots] == Source.HUMAN,
+            human=np.isin(self.source[slots], (Source.HUMAN, Source.DEMO)),
         )
 
 

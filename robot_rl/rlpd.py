@@ -117,6 +117,8 @@ class RLPD(nn.Module):
             if self.config.entropy_in_backup:
                 next_q = next_q - self.log_temperature.exp() * log_prob
             wanted = reward + discount * next_q
+            if self.config.value_bounds is not None:
+                wanted = wanted.clamp(*self.config.value_bounds)
         q = self.critic(torch.cat([state, action], dim=-1))
         loss = ((q - wanted) ** 2).mean()  # each head's own error, then the mean over heads
         _descend(self.critic_optimizer, loss)

@@ -35,6 +35,8 @@ class ConnectorInsertion(InsertionTask):
         "connector_insertion",
         "Plug the connector into its socket until it latches.",
         max_steps=120,
+        max_step_m=0.004,
+        max_step_rad=0.03,
         max_lead_m=0.010,  # getting past the latch takes 8 mm
         gripper=False,
     )

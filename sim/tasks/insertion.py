@@ -27,11 +27,12 @@ CONTACT_M = 0.004
 """Below this height a hand slows down and feels its way."""
 PRESS_M = 0.005
 """How far a careful hand lets the commanded point lead downwards: 10 N at the impedance's 2000 N/m."""
-DESCENT, INSERTION = 0.25, 0.18
-"""Deflections downwards, over the hole and into it: 20 and 14 mm/s, as careful people go."""
+DESCENT_M_S, INSERTION_M_S = 0.02, 0.014
+"""Downwards, over the hole and into it: as careful people go."""
 INSIDE_M = 0.002
 """The tip is nearer to the hole's axis than this only inside the hole, whose play is half a millimetre."""
-NEAR_M = 0.04
+HAND_GAIN, TURN_GAIN = 3.0, 1.5
+"""Speed for each unit of error the eye sees, 1/s: what the delays of eye, hand and arm can bear without swinging."""
 STALL_S, STALL_M = 0.4, 0.0004
 SPIRAL_TURNS_PER_S, SPIRAL_M_PER_S, SPIRAL_M = 0.8, 0.0005, 0.003
 WIGGLE_RAD, WIGGLE_HZ = 0.03, 1.0
@@ -114,13 +115,16 @@ class InsertionTask(TwinTask):
     def guide(self, now: float) -> tuple[Vector6, Gripper]:
         """Over the hole, turn, down; on contact press gently, and where it sticks search in a spiral and wiggle."""
         dx, dy, dz, *turn = self._seen()
-        depth = dz
+        depth, spec = dz, self.spec
+        speed_m_s, speed_rad_s = spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz
+        near_m, near_rad = speed_m_s / HAND_GAIN, speed_rad_s / TURN_GAIN
         stuck_s = self._stall.update(now, depth)
         if depth < -CONTACT_M:
             aligned = hypot(dx, dy) < 0.002 and abs(turn[2]) < radians(3.0)
             down = dz + 0.5 * CONTACT_M if aligned else dz + 4.0 * CONTACT_M
-            twist = deflection((dx, dy, down), (turn[0], turn[1], turn[2]), NEAR_M)
-            return (*twist[:2], min(max(twist[2], -DESCENT), DESCENT), *twist[3:]), Gripper.HOLD
+            twist = deflection((dx, dy, down), (turn[0], turn[1], turn[2]), near_m, near_rad)
+            descent = DESCENT_M_S / speed_m_s
+            return (*twist[:2], min(max(twist[2], -descent), descent), *twist[3:]), Gripper.HOLD
         inside = depth > 0.0015
         if stuck_s > 0.0:
             radius = min(SPIRAL_M_PER_S * stuck_s, SPIRAL_M) * (0.3 if inside else 1.0)
@@ -128,8 +132,8 @@ class InsertionTask(TwinTask):
             dx, dy = dx + radius * cos(angle), dy + radius * sin(angle)
             turn[2] += WIGGLE_RAD * sin(2.0 * pi * WIGGLE_HZ * stuck_s)
         press = PRESS_M * (1.6 if inside else 1.0) + self.lead_m()[2]
-        down = -INSERTION * min(max(press / PRESS_M, -1.0), 1.0)
-        lateral = deflection((dx, dy, 0.0), (turn[0], turn[1], turn[2]), NEAR_M)
+        down = -INSERTION_M_S / speed_m_s * min(max(press / PRESS_M, -1.0), 1.0)
+        lateral = deflection((dx, dy, 0.0), (turn[0], turn[1], turn[2]), near_m, near_rad)
         return (lateral[0], lateral[1], down, *lateral[3:]), Gripper.HOLD
 
     def remaining_m(self) -> float:

@@ -17,6 +17,14 @@ class PegInsertion(InsertionTask):
     Success: the tip in the hole, 18 mm below the surface. The last 2 mm would only add force.
     """
 
-    spec = TaskSpec("peg_insertion", "Insert the square peg into the hole.", max_steps=100, gripper=False)
+    spec = TaskSpec(
+        "peg_insertion",
+        "Insert the square peg into the hole.",
+        max_steps=100,
+        # Half the usual step: the play is half a millimetre, and noise is a share of the step.
+        max_step_m=0.004,
+        max_step_rad=0.03,
+        gripper=False,
+    )
     scene = "peg_insertion.xml"
     tool = "peg_tool.xml"
