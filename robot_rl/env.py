@@ -8,7 +8,7 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
-from hardware.geometry import pose_add, pose_delta, quat_inverse, quat_rotate, rotvec_from_quat, quat_multiply
+from hardware.geometry import pose_add, pose_delta, quat_inverse
 from hardware.interfaces import (
     ArmCommand,
     Gripper,
@@ -20,17 +20,9 @@ from hardware.interfaces import (
     Source,
     Vector6,
 )
+from robot_rl.observation import IDENTITY, StateVector, rotate6
 from robot_rl.task import Task
 
-IDENTITY: Quaternion = (0.0, 0.0, 0.0, 1.0)
-ROTATION_SCALE_RAD = 0.2
-FINE_M, FINE_RAD = 0.005, 0.05
-"""Poses appear twice: over the whole workspace, and squashed to ± 1 about the task frame, where millimetres decide."""
-LEAD_SCALE_M, LEAD_SCALE_RAD = 0.01, 0.05
-FORCE_SCALE_N, TORQUE_SCALE_NM = 10.0, 1.0
-GRIPPER_SCALE_M = 0.08
-COMMANDED_GRIPPER = "commanded_gripper"
-"""The observation's entry that says what the gripper was last told: -1 close, +1 open."""
 GRIPPER_THRESHOLD = 1 / 3
 """A gripper action beyond ± this opens or closes; between, the gripper holds."""
 
@@ -79,14 +71,14 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.max_steps = options.max_steps or spec.max_steps
         self.action_scale = np.array([spec.max_step_m] * 3 + [spec.max_step_rad] * 3 + [1.0] * spec.gripper)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
-        self.state_names = self._state_names()
+        self._state = StateVector(spec, options.memory_s, options.previous_action)
+        self.state_names = self._state.names
         spaces: dict[str, gymnasium.Space[Any]] = {
             "state": gymnasium.spaces.Box(-np.inf, np.inf, (len(self.state_names),), np.float32)
         }
         for name in options.cameras:
             spaces[name] = gymnasium.spaces.Box(0, 255, (options.image_size, options.image_size, 3), np.uint8)
         self.observation_space = gymnasium.spaces.Dict(spaces)
-        self._decay = np.array([[np.exp(-self.period_s / tau)] for tau in options.memory_s])
         self._steps = 0
 
     def reset(
@@ -95,18 +87,20 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         """Draw a scene, bring the robot to its start, engage. ``info["setup"]`` holds the numbers drawn."""
         super().reset(seed=seed)
         plan = self.task.reset(self.np_random, self.options.teleport)
-        person = getattr(self.robot, "teleop", None)
-        if hasattr(person, "new_episode"):
-            person.new_episode(int(self.np_random.integers(2**31)))
+        person, person_seed = getattr(self.robot, "teleop", None), int(self.np_random.integers(2**31))
+        if hasattr(person, "rest"):
+            person.rest()
         began = self.robot.clock.now()
         self._latest = self.robot.reset(plan)
+        if hasattr(person, "new_episode"):
+            person.new_episode(person_seed)
         self._start = self._latest.arm.T_base_ee
         self._target = self._accepted = self._latest.executed.target
         self._gripper = float(self._latest.executed.gripper)
         self._executed = np.zeros(self.action_space.shape, np.float32)
         if self.task.spec.gripper:
             self._executed[6] = self._gripper
-        self._memory: np.ndarray | None = None
+        self._state.reset()
         self._steps, self._human = 0, False
         self._deadline = self.robot.clock.now()
         info = {
@@ -120,11 +114,13 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         """Propose ``action``, let one control period pass, report what happened. NaN is left for the guard to refuse."""
         proposed = np.asarray(action, dtype=np.float32)
         if proposed.shape != self.action_space.shape:
-            raise ValueError(f"action has shape {proposed.shape}; {self.task.spec.name} takes {self.action_space.shape}")
+            raise ValueError(
+                f"action has shape {proposed.shape}; {self.task.spec.name} takes {self.action_space.shape}"
+            )
         proposed = np.clip(proposed, -1.0, 1.0)
-        axes = self._latest.arm.T_base_ee.quat_xyzw if self.options.frame == "end_effector" else IDENTITY
+        axes = self._action_axes()
         delta: Vector6 = tuple((proposed[:6] * self.action_scale[:6]).tolist())  # type: ignore[assignment]
-        wanted = pose_add(self._slackened(self._target), _rotate6(axes, delta))
+        wanted = pose_add(self._slackened(self._target), rotate6(axes, delta))
         self.robot.command(ArmCommand(wanted, self._gripper_command(proposed)))
         clock = self.robot.clock
         self._deadline = max(self._deadline + self.period_s, clock.now())
@@ -188,7 +184,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         if obeyed:
             self._executed[:6] = proposed[:6]
         else:
-            delta = _rotate6(quat_inverse(axes), pose_delta(began, executed.target))
+            delta = rotate6(quat_inverse(axes), pose_delta(began, executed.target))
             self._executed[:6] = np.clip(np.asarray(delta) / self.action_scale[:6], -1.0, 1.0)
         if self.task.spec.gripper:
             self._executed[6] = self._gripper = float(executed.gripper)
@@ -197,64 +193,16 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._target = executed.target if refused else wanted
         self._accepted = executed.target
 
-    # -- observations ------------------------------------------------------------------------------------------------
-
     def _observation(self) -> dict[str, np.ndarray]:
-        observation = self._latest
-        arm, spec = observation.arm, self.task.spec
-        origin = self.task.task_frame if self.options.frame == "task" else self._start
-        axes = IDENTITY if self.options.frame == "task" else arm.T_base_ee.quat_xyzw
-        to_axes = quat_inverse(axes)
-        offset = [a - b for a, b in zip(arm.T_base_ee.position_m, origin.position_m, strict=True)]
-        position = quat_rotate(quat_inverse(origin.quat_xyzw), tuple(offset))
-        rotation = rotvec_from_quat(quat_multiply(quat_inverse(origin.quat_xyzw), arm.T_base_ee.quat_xyzw))
-        lead = _rotate6(to_axes, pose_delta(arm.T_base_ee, observation.executed.target))
-        twist, wrench = _rotate6(to_axes, arm.ee_twist), _rotate6(to_axes, arm.wrench)
-        speed_m_s, speed_rad_s = spec.max_step_m / self.period_s, spec.max_step_rad / self.period_s
-        pose = np.array([*(p / FINE_M for p in position), *(r / FINE_RAD for r in rotation)])
-        felt = np.array([*(f / FORCE_SCALE_N for f in wrench[:3]), *(t / TORQUE_SCALE_NM for t in wrench[3:])])
-        felt = np.clip(felt, -5.0, 5.0)
-        parts = [
-            [*(p / spec.position_scale_m for p in position), *(r / ROTATION_SCALE_RAD for r in rotation)],
-            np.tanh(pose),
-            [*(v / speed_m_s for v in twist[:3]), *(w / speed_rad_s for w in twist[3:])],
-            felt,
-            [*(x / LEAD_SCALE_M for x in lead[:3]), *(r / LEAD_SCALE_RAD for r in lead[3:])],
-        ]
-        if self.options.previous_action:
-            parts.append(self._executed[:6])
-        if spec.gripper:
-            parts.append([self._gripper, arm.gripper_width_m / GRIPPER_SCALE_M])
-        if self.options.memory_s:
-            now = np.concatenate([pose, felt])
-            memory = np.tile(now, (len(self._decay), 1)) if self._memory is None else self._memory
-            self._memory = self._decay * memory + (1.0 - self._decay) * now
-            parts.append(np.tanh(now - self._memory).ravel())
-        if spec.feature_names:
-            parts.append(self.task.features(observation))
-        result = {"state": np.concatenate(parts).astype(np.float32)}
-        for name in self.options.cameras:
-            result[name] = observation.frames[name].image
-        return result
+        observation, in_task = self._latest, self.options.frame == "task"
+        origin = self.task.task_frame if in_task else self._start
+        features = self.task.features(observation) if self.task.spec.feature_names else np.zeros(0)
+        state = self._state(observation, origin, self._action_axes(), self._executed, features)
+        return {"state": state} | {name: observation.frames[name].image for name in self.options.cameras}
 
-    def _state_names(self) -> tuple[str, ...]:
-        """A name for each entry of ``"state"``, in order."""
-        axes = ("x", "y", "z", "rx", "ry", "rz")
-        spec = self.task.spec
-        names = [f"{group}_{axis}" for group in ("pose", "fine_pose", "twist", "wrench", "lead") for axis in axes]
-        names += [f"previous_action_{axis}" for axis in axes] if self.options.previous_action else []
-        names += [COMMANDED_GRIPPER, "gripper_width"] if spec.gripper else []
-        for tau in self.options.memory_s:
-            names += [f"{group}_change_{tau:g}s_{axis}" for group in ("pose", "wrench") for axis in axes]
-        return (*names, *spec.feature_names)
-
-
-def _rotate6(quat: Quaternion, vector: Vector6) -> Vector6:
-    """Rotate both halves of a twist, wrench or small move into other axes: a rotation, not the twist adjoint, since the
-    reference point stays the end effector."""
-    if quat == IDENTITY:
-        return vector
-    return (*quat_rotate(quat, vector[:3]), *quat_rotate(quat, vector[3:]))
+    def _action_axes(self) -> Quaternion:
+        """The axes of actions, twists and wrenches, as a rotation of base axes."""
+        return self._latest.arm.T_base_ee.quat_xyzw if self.options.frame == "end_effector" else IDENTITY
 
 
 def _beyond(vector: tuple[float, ...], limit: float) -> tuple[float, ...]:

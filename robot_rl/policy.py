@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from robot_rl.bc import ClonedPolicy
 from robot_rl.config import CloningConfig, LearnerConfig, from_dict
-from robot_rl.env import COMMANDED_GRIPPER
+from robot_rl.observation import COMMANDED_GRIPPER
 from robot_rl.rlpd import RLPD
 
 

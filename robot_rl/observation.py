@@ -1,0 +1,94 @@
+"""What a policy sees of a robot: a vector with a name for every entry, about unit scale, nothing privileged in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hardware.geometry import pose_delta, quat_inverse, quat_multiply, quat_rotate, rotvec_from_quat
+from hardware.interfaces import Pose, Quaternion, RobotObservation, Vector6
+from robot_rl.task import TaskSpec
+
+IDENTITY: Quaternion = (0.0, 0.0, 0.0, 1.0)
+ROTATION_SCALE_RAD = 0.2
+FINE_M, FINE_RAD = 0.005, 0.05
+"""Poses appear twice: over the whole workspace, and squashed to ± 1 about the task frame, where millimetres decide."""
+LEAD_SCALE_M, LEAD_SCALE_RAD = 0.01, 0.05
+FORCE_SCALE_N, TORQUE_SCALE_NM, WRENCH_LIMIT = 10.0, 1.0, 5.0
+GRIPPER_SCALE_M = 0.08
+COMMANDED_GRIPPER = "commanded_gripper"
+"""The observation's entry that says what the gripper was last told: -1 close, +1 open."""
+AXES = ("x", "y", "z", "rx", "ry", "rz")
+
+
+class StateVector:
+    """Builds the observation's ``"state"``: pose at two scales, twist, wrench, lead of the target, gripper, and slow
+    averages of pose and wrench (what a single observation does not tell, such as a hole that is not where it was
+    estimated, shows in how the contact felt a moment ago)."""
+
+    def __init__(self, spec: TaskSpec, memory_s: Sequence[float] = (), previous_action: bool = False):
+        self.spec, self.previous_action = spec, previous_action
+        self._decay = np.array([[np.exp(-1.0 / (spec.control_hz * tau))] for tau in memory_s])
+        self._memory: np.ndarray | None = None
+        names = [f"{group}_{axis}" for group in ("pose", "fine_pose", "twist", "wrench", "lead") for axis in AXES]
+        names += [f"previous_action_{axis}" for axis in AXES] if previous_action else []
+        names += [COMMANDED_GRIPPER, "gripper_width"] if spec.gripper else []
+        for tau in memory_s:
+            names += [f"{group}_change_{tau:g}s_{axis}" for group in ("pose", "wrench") for axis in AXES]
+        self.names: tuple[str, ...] = (*names, *spec.feature_names)
+
+    def reset(self) -> None:
+        """Forget the last episode."""
+        self._memory = None
+
+    def __call__(
+        self,
+        observation: RobotObservation,
+        origin: Pose,
+        axes: Quaternion,
+        executed_action: np.ndarray,
+        features: np.ndarray,
+    ) -> np.ndarray:
+        """float32 (len(names),). Positions are relative to ``origin``; twist, wrench and lead are given in ``axes``
+        (a rotation of base axes); ``executed_action`` is the previous one."""
+        spec, arm = self.spec, observation.arm
+        to_origin, to_axes = quat_inverse(origin.quat_xyzw), quat_inverse(axes)
+        (x, y, z), (ox, oy, oz) = arm.T_base_ee.position_m, origin.position_m
+        position = np.array(quat_rotate(to_origin, (x - ox, y - oy, z - oz)))
+        rotation = np.array(rotvec_from_quat(quat_multiply(to_origin, arm.T_base_ee.quat_xyzw)))
+        speed = np.repeat([spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz], 3)
+        wrench = np.array(rotate6(to_axes, arm.wrench)) / np.repeat([FORCE_SCALE_N, TORQUE_SCALE_NM], 3)
+        wrench = np.clip(wrench, -WRENCH_LIMIT, WRENCH_LIMIT)
+        lead = np.array(rotate6(to_axes, pose_delta(arm.T_base_ee, observation.executed.target)))
+        fine = np.concatenate([position / FINE_M, rotation / FINE_RAD])
+        parts = [
+            position / spec.position_scale_m,
+            rotation / ROTATION_SCALE_RAD,
+            np.tanh(fine),
+            np.array(rotate6(to_axes, arm.ee_twist)) / speed,
+            wrench,
+            lead / np.repeat([LEAD_SCALE_M, LEAD_SCALE_RAD], 3),
+        ]
+        if self.previous_action:
+            parts.append(executed_action[:6])
+        if spec.gripper:
+            parts.append(np.array([executed_action[6], arm.gripper_width_m / GRIPPER_SCALE_M]))
+        if len(self._decay):
+            parts.append(np.tanh(self._change(np.concatenate([fine, wrench]))).ravel())
+        return np.concatenate([*parts, features]).astype(np.float32)
+
+    def _change(self, now: np.ndarray) -> np.ndarray:
+        """``now`` less its slow averages: (averages, 12)."""
+        before = np.tile(now, (len(self._decay), 1)) if self._memory is None else self._memory
+        self._memory = self._decay * before + (1.0 - self._decay) * now
+        return now - self._memory
+
+
+def rotate6(quat: Quaternion, vector: Vector6) -> Vector6:
+    """Rotate both halves of a twist, wrench or small move into other axes: a rotation, not the twist adjoint, since the
+    reference point stays the end effector."""
+    if quat == IDENTITY:
+        return vector
+    x, y, z, rx, ry, rz = vector
+    return (*quat_rotate(quat, (x, y, z)), *quat_rotate(quat, (rx, ry, rz)))
