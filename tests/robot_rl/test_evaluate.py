@@ -1,0 +1,146 @@
+"""Evaluation on the twin's reach task: who may drive, what counts, and that sharing out changes nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hardware.interfaces import Source
+from robot_rl.bc import ClonedPolicy, train_cloned_policy
+from robot_rl.config import CloningConfig
+from robot_rl.env import RobotEnv
+from robot_rl.evaluate import BlindPolicy, Evaluation, evaluate, evaluate_in_processes
+from robot_rl.foreign import ForeignEnv
+from robot_rl.policy import Interface, save_policy
+from robot_rl.rollout import DEMO_SEEDS, EVALUATION_SEEDS, EnvSpec, Rollout
+from robot_rl.types import Observation
+
+REACH = EnvSpec("sim:Reach-v0")
+WATCHED = EnvSpec("sim:Reach-v0", {"person": "expert", "takeover": "always"})
+
+
+class Still:
+    def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray:
+        return np.zeros(6, np.float32)
+
+
+class Wobbling(BlindPolicy):
+    """The blind script with an unsteady hand; what it meant to do is kept, as the label of where it strayed to."""
+
+    def __init__(self, env: RobotEnv | ForeignEnv):
+        super().__init__(env)
+        self.meant: list[np.ndarray] = []
+        self.rng = np.random.default_rng(0)
+
+    def act(self, observation: object, deterministic: bool = True) -> np.ndarray:
+        self.meant.append(super().act(observation))
+        return self.meant[-1] + self.rng.normal(0.0, 0.6, 6).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> tuple[ClonedPolicy, Path]:
+    """A policy that arrives, in memory and saved."""
+    env = REACH.make()
+    wobbling = Wobbling(env)
+    episodes = list(Rollout(env, REACH, "show", 0, DEMO_SEEDS).episodes(wobbling, 12, label=Source.DEMO))
+    meant = iter(wobbling.meant)
+    for episode in episodes:
+        episode.steps = [replace(step, executed_action=next(meant)) for step in episode.steps]
+    interface = Interface.of(env)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = CloningConfig(width=64, depth=2, batch_size=128, steps=600)
+        policy = ClonedPolicy(config, interface.state_dim, interface.action_dim, interface.gripper_index)
+    train_cloned_policy(policy, episodes, 0)
+    folder = tmp_path_factory.mktemp("clone")
+    save_policy(folder, policy, interface)
+    return policy, folder
+
+
+def test_processes_and_one_after_the_other_agree_to_the_step(clone: tuple[ClonedPolicy, Path]) -> None:
+    """Also where the run's environment had a person: they are taken out, not only told to rest."""
+    policy, folder = clone
+    alone = evaluate(REACH.make(), REACH, policy, 5, seed=4)
+    assert evaluate_in_processes(folder, WATCHED, 5, seed=4, workers=2) == alone
+    assert alone.success >= 0.6 and len(set(alone.lengths)) > 1, "episodes all alike would prove nothing"
+
+
+def test_a_series_is_the_same_again_and_another_seed_is_another(clone: tuple[ClonedPolicy, Path]) -> None:
+    policy, _ = clone
+    env = REACH.make()
+    first, second, other = (evaluate(env, REACH, policy, 3, seed=seed).lengths for seed in (3, 3, 4))
+    assert first == second != other
+
+
+def test_a_person_who_drives_spoils_an_evaluation() -> None:
+    with pytest.raises(RuntimeError, match="a person drove"):
+        evaluate(WATCHED.make(), WATCHED, Still(), 1)
+
+
+def test_a_timeout_is_a_failure() -> None:
+    outcome = evaluate(REACH.make(max_steps=2), REACH, Still(), 2)
+    assert (outcome.successes, outcome.success, outcome.lengths) == (0, 0.0, (2, 2))
+    assert math.isnan(outcome.cycle_s) and outcome.success_low == 0.0 < outcome.success_high
+
+
+def test_seeds_are_those_of_the_evaluation_stream() -> None:
+    scenes = [e.header.setup for e in Rollout(REACH.make(), REACH, "x", 0, EVALUATION_SEEDS).episodes(Still(), 2)]
+    seen = []
+
+    class Noting(Still):
+        def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray:
+            if env.task.setup not in seen:
+                seen.append(dict(env.task.setup))
+            return super().act(observation)
+
+    env = REACH.make(max_steps=2)
+    evaluate(env, REACH, Noting(), 2)
+    assert seen == scenes
+
+
+def test_policies_are_told_whether_to_be_deterministic() -> None:
+    told = []
+
+    class Asking(Still):
+        def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray:
+            told.append(deterministic)
+            return super().act(observation)
+
+    for deterministic in (True, False):
+        assert evaluate(REACH.make(max_steps=1), REACH, Asking(), 1, 0, deterministic).deterministic == deterministic
+    assert told == [True, False]
+
+
+def test_the_blind_script_arrives_where_it_was_told_the_goal_is() -> None:
+    env = REACH.make()
+    blind = evaluate(env, REACH, BlindPolicy(env), 3)
+    assert blind.success == 1.0 and blind.cycle_s == pytest.approx(np.median(blind.lengths) / 10.0)
+    assert evaluate_in_processes("blind", REACH, 3, seed=0, workers=3) == blind
+
+
+def test_an_environment_without_a_blind_script_says_so() -> None:
+    with pytest.raises(ValueError, match="'Pendulum-v1' has no blind script"):
+        BlindPolicy(EnvSpec("Pendulum-v1").make())
+
+
+def test_a_process_that_fails_is_named_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="no policy in") as caught:
+        evaluate_in_processes(tmp_path, REACH, 2, seed=0, workers=1)
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_an_evaluation() -> None:
+    """Wilson's interval of 9 in 10 by hand: (0.9 + 1.92/10 ± 1.96 √(0.09/10 + 0.9604/100)) / (1 + 3.84/10)."""
+    outcome = Evaluation.of([True] * 9 + [False], [10, 20, 30, 40, 50, 60, 70, 80, 90, 100], 10.0, True)
+    assert (outcome.episodes, outcome.successes, outcome.success) == (10, 9, 0.9)
+    assert outcome.success_low == pytest.approx(0.5958, abs=1e-3)
+    assert outcome.success_high == pytest.approx(0.9821, abs=1e-3)
+    assert outcome.cycle_s == 5.0, "the median of the successes alone"
+    assert outcome.mean_steps == 55.0
+    none = Evaluation.of([], [], 10.0, True)
+    assert none.success == 0.0 and math.isnan(none.mean_steps)
