@@ -20,7 +20,7 @@ class LearnerConfig:
     """Steps of reward before the bootstrap."""
     cut_at_takeover: bool = False
     """Bootstrap with 0 instead of Q where control passes to the person."""
-    critics: int = 10
+    critics: int = 5
     """Heads of the critic ensemble."""
     target_subset: int = 2
     """Heads whose minimum is the target (REDQ, arXiv 2101.05982)."""
@@ -72,8 +72,8 @@ class CloningConfig:
     """Gradient steps of a training from scratch."""
     weight_decay: float = 1e-4
     """AdamW's."""
-    noise: float = 0.02
-    """Standard deviation of noise on (unit-scale) observations."""
+    noise: float = 0.1
+    """Noise on observations, as a share of each entry's standard deviation over the demonstrations."""
     validation_fraction: float = 0.1
     """Share of episodes held out to choose the best weights."""
 
@@ -124,7 +124,7 @@ PRESETS: dict[str, TrainConfig] = {
         critic_only_updates=0,
         person=False,
         learner=LearnerConfig(
-            gamma=0.99, n_step=1, width=256, batch_size=256, utd_ratio=20, learning_rate=3e-4, initial_temperature=1.0
+            gamma=0.99, n_step=1, critics=10, width=256, batch_size=256, utd_ratio=20, learning_rate=3e-4, initial_temperature=1.0
         ),
     ),
 }

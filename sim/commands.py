@@ -24,7 +24,7 @@ class Demo(Command):
     """Demonstrations by the scripted person."""
     skill: str = "expert"
     """Of the scripted person: novice, intermediate, expert."""
-    takeover: str = "watchful"
+    takeover: str = "no_progress"
     """When the person takes over: watchful, no_progress, leaving_funnel, never."""
     test_episodes: int = 200
     """Episodes of the final test, declared before training begins."""

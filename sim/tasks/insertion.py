@@ -31,7 +31,7 @@ DESCENT_M_S, INSERTION_M_S = 0.02, 0.014
 """Downwards, over the hole and into it: as careful people go."""
 INSIDE_M = 0.002
 """The tip is nearer to the hole's axis than this only inside the hole, whose play is half a millimetre."""
-HAND_GAIN, TURN_GAIN = 3.0, 1.5
+HAND_GAIN, TURN_GAIN = 4.0, 2.5
 """Speed for each unit of error the eye sees, 1/s: what the delays of eye, hand and arm can bear without swinging."""
 STALL_S, STALL_M = 0.4, 0.0004
 SPIRAL_TURNS_PER_S, SPIRAL_M_PER_S, SPIRAL_M = 0.8, 0.0005, 0.003
