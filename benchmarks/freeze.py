@@ -58,7 +58,7 @@ def rules(task: TwinTask) -> dict[str, Any]:
     method = type(task).success
     named = {name: getattr(type(task), name) for name in dir(type(task)) if not name.startswith("_")}
     read = {name: method.__globals__.get(name) for name in method.__code__.co_names}
-    return {name: value for name, value in (named | read).items() if isinstance(value, (int, float, str))}
+    return {name: value for name, value in (read | named).items() if isinstance(value, (int, float, str))}
 
 
 def model_numbers(model: mujoco.MjModel) -> dict[str, Any]:
