@@ -19,6 +19,9 @@ from robot_rl.types import Episode
 class ClonedPolicy(nn.Module):
     """Observation → action: the arm by regression, the gripper by a classification of close, hold, open."""
 
+    state_mean: Tensor
+    state_std: Tensor
+
     def __init__(self, config: CloningConfig, state_dim: int, action_dim: int, gripper_index: int | None = None):
         super().__init__()
         self.config, self.action_dim = config, action_dim
@@ -62,6 +65,11 @@ def shown_by_person(episodes: Sequence[Episode]) -> tuple[np.ndarray, np.ndarray
     return np.stack([s.observation["state"] for s in steps]), np.stack([s.executed_action for s in steps])
 
 
+def _tensors(episodes: Sequence[Episode]) -> tuple[Tensor, Tensor]:
+    states, actions = shown_by_person(episodes)
+    return torch.from_numpy(states), torch.from_numpy(actions)
+
+
 def train_cloned_policy(
     policy: ClonedPolicy, episodes: Sequence[Episode], seed: int, steps: int | None = None
 ) -> dict[str, float]:
@@ -71,14 +79,16 @@ def train_cloned_policy(
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     order = rng.permutation(len(episodes))
     held_out = min(max(1, round(config.validation_fraction * len(episodes))), len(episodes) - 1)
-    state, action = map(torch.from_numpy, shown_by_person([episodes[i] for i in order[held_out:]]))
+    state, action = _tensors([episodes[i] for i in order[held_out:]])
     try:
-        valid = tuple(map(torch.from_numpy, shown_by_person([episodes[i] for i in order[:held_out]])))
-    except ValueError:
-        valid = (state, action)
+        valid_state, valid_action = _tensors([episodes[i] for i in order[:held_out]])
+    except ValueError:  # the person drove in none of the episodes held out
+        valid_state, valid_action = state, action
     policy.state_mean.copy_(state.mean(0))
     policy.state_std.copy_(state.std(0).clamp(min=0.05))
-    optimizer = torch.optim.AdamW(policy.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(
+        policy.parameters(), config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     total = steps or config.steps
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
     best, best_weights, train_loss = float("inf"), copy.deepcopy(policy.state_dict()), 0.0
@@ -93,7 +103,7 @@ def train_cloned_policy(
         if (step + 1) % 100 == 0 or step + 1 == total:
             train_loss = float(loss.detach())
             with torch.no_grad():
-                error = float(policy.loss(*valid, torch.zeros(())))
+                error = float(policy.loss(valid_state, valid_action, torch.zeros(())))
             if error < best:
                 best, best_weights = error, copy.deepcopy(policy.state_dict())
     policy.load_state_dict(best_weights)

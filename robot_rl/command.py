@@ -126,7 +126,7 @@ class FromDemonstrations(Command):
 
         if self.demos is not None:
             env = self.env_spec().make()
-            task, action_dim = env.task.spec.name, int(env.action_space.shape[0])  # type: ignore[index]
+            task, action_dim = env.task.spec.name, int(env.action_space.shape[0])
             env.close()
             return load_demos(self.demos, task, action_dim)
         if self.env is not None and self.demo_policy is None:

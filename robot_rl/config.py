@@ -43,7 +43,7 @@ class LearnerConfig:
     entropy_in_backup: bool = False
     """Entropy bonus inside the TD target."""
     value_bounds: tuple[float, float] | None = None
-    """Bounds of any return, to which TD targets are clipped; (0, 1) where the reward is 1 on success and ends the episode."""
+    """Bounds of any return, to which TD targets are clipped: (0, 1) where success pays 1 and ends the episode."""
     gripper_change_penalty: float = -0.02
     """Reward of a gripper change, in the gripper's critic alone."""
     imitation_weight: float = 0.0
@@ -109,7 +109,14 @@ class TrainConfig:
 
 
 PAPER_LEARNER = LearnerConfig(
-    gamma=0.97, n_step=1, critics=2, width=256, batch_size=256, utd_ratio=2, learning_rate=3e-4, initial_temperature=0.01
+    gamma=0.97,
+    n_step=1,
+    critics=2,
+    width=256,
+    batch_size=256,
+    utd_ratio=2,
+    learning_rate=3e-4,
+    initial_temperature=0.01,
 )
 
 PRESETS: dict[str, TrainConfig] = {
@@ -124,7 +131,14 @@ PRESETS: dict[str, TrainConfig] = {
         critic_only_updates=0,
         person=False,
         learner=LearnerConfig(
-            gamma=0.99, n_step=1, critics=10, width=256, batch_size=256, utd_ratio=20, learning_rate=3e-4, initial_temperature=1.0
+            gamma=0.99,
+            n_step=1,
+            critics=10,
+            width=256,
+            batch_size=256,
+            utd_ratio=20,
+            learning_rate=3e-4,
+            initial_temperature=1.0,
         ),
     ),
 }

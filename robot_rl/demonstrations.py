@@ -78,7 +78,7 @@ def collect_demos(
     env = spec.make()
     store = EpisodeStore(folder, kind="demo")
     try:
-        name, action_dim = env.task.spec.name, int(env.action_space.shape[0])  # type: ignore[index]
+        name, action_dim = env.task.spec.name, int(env.action_space.shape[0])
         episodes = [e for e in load_demos(folder, name, action_dim) if e.success] if store.list() else []
         attempts = store.next_episode("demo")
         rollout = Rollout(env, spec, "demo", seed, DEMO_SEEDS, store, first_episode=attempts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 from typing import Any, Literal
 
 import gymnasium
@@ -35,11 +36,10 @@ class EnvOptions:
     """``task``: positions relative to the task frame, actions in base axes. ``end_effector``: positions relative to the
     episode's start, actions in the tool's own axes (HIL-SERL, arXiv 2410.21845, sec. III-C)."""
     memory_s: tuple[float, ...] = (0.5, 2.0)
-    """Time constants of slow averages of pose and wrench in the observation; () for none. What a single observation does
-    not tell (a hole that is not where it was estimated) shows in how the contact felt a moment ago."""
+    """Time constants of slow averages of pose and wrench in the observation; () for none."""
     previous_action: bool = False
-    """Observe the previous executed action. Off: a clone learns to repeat it instead of looking (copycat; arXiv 1905.11979),
-    and the lead of the target over the arm tells what is still under way."""
+    """Observe the previous executed action. Off: a clone learns to repeat it instead of looking (arXiv 1905.11979), and
+    the lead of the target over the arm tells what is still under way."""
     cameras: tuple[str, ...] = ()
     """Robot cameras that become observation entries."""
     image_size: int = 128
@@ -57,11 +57,11 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     float32 (6 or 7,) in [-1, 1]: translation and rotation of the target, and the gripper (beyond ±1/3 it closes or
     opens). Reward 1 and ``terminated`` on success; ``truncated`` on the step limit and whenever the guard holds.
 
-    ``info["executed_action"]`` is what the guard let through, ``info["source"]`` who drove; :attr:`latest` is all that the
-    robot reported.
+    ``info["executed_action"]`` is what the guard let through, ``info["source"]`` who drove; :attr:`latest` is all
+    that the robot reported.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - the base class declares it so
 
     def __init__(self, robot: Robot, task: Task, options: EnvOptions = EnvOptions(), render_mode: str | None = None):
         self.robot, self.task, self.options = robot, task, options
@@ -70,7 +70,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.period_s = 1.0 / spec.control_hz
         self.max_steps = options.max_steps or spec.max_steps
         self.action_scale = np.array([spec.max_step_m] * 3 + [spec.max_step_rad] * 3 + [1.0] * spec.gripper)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
+        self.action_space: gymnasium.spaces.Box = gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
         self._state = StateVector(spec, options.memory_s, options.previous_action)
         self.state_names = self._state.names
         spaces: dict[str, gymnasium.Space[Any]] = {
@@ -78,7 +78,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         }
         for name in options.cameras:
             spaces[name] = gymnasium.spaces.Box(0, 255, (options.image_size, options.image_size, 3), np.uint8)
-        self.observation_space = gymnasium.spaces.Dict(spaces)
+        self.observation_space: gymnasium.spaces.Dict = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]
         self._steps = 0
 
     def reset(
@@ -87,7 +87,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         """Draw a scene, bring the robot to its start, engage. ``info["setup"]`` holds the numbers drawn."""
         super().reset(seed=seed)
         plan = self.task.reset(self.np_random, self.options.teleport)
-        person, person_seed = getattr(self.robot, "teleop", None), int(self.np_random.integers(2**31))
+        person: Any = getattr(self.robot, "teleop", None)
+        person_seed = int(self.np_random.integers(2**31))
         if hasattr(person, "rest"):
             person.rest()
         began = self.robot.clock.now()
@@ -97,7 +98,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._start = self._latest.arm.T_base_ee
         self._target = self._accepted = self._latest.executed.target
         self._gripper = float(self._latest.executed.gripper)
-        self._executed = np.zeros(self.action_space.shape, np.float32)
+        self._executed = np.zeros(self.task.spec.action_dim, np.float32)
         if self.task.spec.gripper:
             self._executed[6] = self._gripper
         self._state.reset()
@@ -111,7 +112,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         return self._observation(), info
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        """Propose ``action``, let one control period pass, report what happened. NaN is left for the guard to refuse."""
+        """Propose ``action``, let one control period pass, report what happened. NaN is the guard's to refuse."""
         proposed = np.asarray(action, dtype=np.float32)
         if proposed.shape != self.action_space.shape:
             raise ValueError(
@@ -119,7 +120,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             )
         proposed = np.clip(proposed, -1.0, 1.0)
         axes = self._action_axes()
-        delta: Vector6 = tuple((proposed[:6] * self.action_scale[:6]).tolist())  # type: ignore[assignment]
+        delta: Vector6 = tuple((proposed[:6] * self.action_scale[:6]).tolist())
         wanted = pose_add(self._slackened(self._target), rotate6(axes, delta))
         self.robot.command(ArmCommand(wanted, self._gripper_command(proposed)))
         clock = self.robot.clock
@@ -144,7 +145,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._human = human
         return self._observation(), float(success), success, truncated, info
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         """A picture of the scene, where the task can draw one (a twin can)."""
         draw = getattr(self.task, "render", None)
         return draw() if draw is not None else None
@@ -173,12 +174,13 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         lead = pose_delta(self._latest.arm.T_base_ee, self._latest.executed.reference.T_base_ee)
         spec = self.task.spec
         excess = (*_beyond(lead[:3], spec.max_lead_m), *_beyond(lead[3:], spec.max_lead_rad))
-        return pose_add(target, tuple(-e for e in excess)) if any(excess) else target
+        x, y, z, rx, ry, rz = excess
+        return pose_add(target, (-x, -y, -z, -rx, -ry, -rz)) if any(excess) else target
 
     def _settle(
         self, observation: RobotObservation, wanted: Pose, proposed: np.ndarray, began: Pose, axes: Quaternion
     ) -> None:
-        """Work out what was executed: the move of the accepted target since it ``began``, and the gripper target left."""
+        """Work out what was executed: the move of the accepted target since ``began``, and the gripper target left."""
         executed = observation.executed
         obeyed = executed.source == Source.POLICY and not executed.refusals and executed.target == wanted
         if obeyed:
@@ -205,8 +207,9 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         return self._latest.arm.T_base_ee.quat_xyzw if self.options.frame == "end_effector" else IDENTITY
 
 
-def _beyond(vector: tuple[float, ...], limit: float) -> tuple[float, ...]:
-    """The part of ``vector`` (3,) that its length exceeds ``limit`` by."""
-    length = sum(x * x for x in vector) ** 0.5
+def _beyond(vector: tuple[float, float, float], limit: float) -> tuple[float, float, float]:
+    """The part of ``vector`` that its length exceeds ``limit`` by."""
+    x, y, z = vector
+    length = hypot(x, y, z)
     share = 1.0 - limit / length if length > limit else 0.0
-    return tuple(share * x for x in vector)
+    return share * x, share * y, share * z

@@ -26,7 +26,7 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Interface:
-    """What a policy must fit: sizes of observation and action, and where the observation tells the gripper's command."""
+    """What a policy must fit: sizes of observation and action, and which entry tells the gripper's command."""
 
     task: str
     state_dim: int
@@ -38,7 +38,9 @@ class Interface:
         """The interface of a RobotEnv, or of a :class:`~robot_rl.foreign.ForeignEnv`."""
         names: tuple[str, ...] = env.state_names
         state, action = env.observation_space["state"].shape[0], env.action_space.shape[0]
-        return Interface(env.task.spec.name, state, action, names.index(COMMANDED_GRIPPER) if COMMANDED_GRIPPER in names else None)
+        return Interface(
+            env.task.spec.name, state, action, names.index(COMMANDED_GRIPPER) if COMMANDED_GRIPPER in names else None
+        )
 
 
 def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface, step: int = 0) -> None:

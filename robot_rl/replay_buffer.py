@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,13 +40,24 @@ class Batch:
     def split(self, parts: int) -> list[Batch]:
         """``parts`` batches of equal size, in order."""
         size = len(self) // parts
+        return [self._each(lambda array, i=i: array[i * size : (i + 1) * size]) for i in range(parts)]
 
-        def cut(value: object, i: int) -> object:
-            if isinstance(value, dict):
-                return {name: array[i * size : (i + 1) * size] for name, array in value.items()}
-            return value[i * size : (i + 1) * size]  # type: ignore[index]
+    @staticmethod
+    def concatenate(batches: Sequence[Batch]) -> Batch:
+        """One batch of all, in order."""
+        first, *others = batches
+        return first._each(lambda *arrays: np.concatenate(arrays), *others) if others else first
 
-        return [Batch(**{name: cut(value, i) for name, value in vars(self).items()}) for i in range(parts)]
+    def _each(self, call: Callable[..., np.ndarray], *others: Batch) -> Batch:
+        """``call`` on every array of this batch and the same arrays of ``others``."""
+        values: dict[str, Any] = {}
+        for name, mine in vars(self).items():
+            theirs = [getattr(other, name) for other in others]
+            if isinstance(mine, dict):
+                values[name] = {entry: call(array, *(t[entry] for t in theirs)) for entry, array in mine.items()}
+            else:
+                values[name] = call(mine, *theirs)
+        return Batch(**values)
 
 
 class ReplayBuffer:
@@ -186,17 +198,16 @@ class ReplayBuffer:
             human=np.isin(self.source[slots], (Source.HUMAN, Source.DEMO)),
         )
 
-
     # -- persistence -------------------------------------------------------------------------------------------------
 
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The filled part of every array, and the counters (JSON-able): enough to go on exactly."""
         n = len(self)
         arrays = {name: array[:n] for name, array in self._arrays().items()}
         opened = [[*key, *value] for key, value in self._open.items()]
         return arrays, {"written": self.written, "steps": self.steps, "capacity": self.capacity, "open": opened}
 
-    def load_state(self, arrays: Mapping[str, np.ndarray], counters: Mapping[str, object]) -> None:
+    def load_state(self, arrays: Mapping[str, np.ndarray], counters: Mapping[str, Any]) -> None:
         """Inverse of :meth:`state`. Raises ValueError when the ring has another capacity or other entries."""
         mine = self._arrays()
         if counters["capacity"] != self.capacity or set(arrays) != set(mine):
@@ -206,8 +217,8 @@ class ReplayBuffer:
             )
         for name, array in arrays.items():
             mine[name][: len(array)] = array
-        self.written, self.steps = int(counters["written"]), int(counters["steps"])  # type: ignore[call-overload]
-        self._open = {(run, actor): (e, s, n) for run, actor, e, s, n in counters["open"]}  # type: ignore[attr-defined]
+        self.written, self.steps = counters["written"], counters["steps"]
+        self._open = {(run, actor): (episode, step, serial) for run, actor, episode, step, serial in counters["open"]}
 
     def _arrays(self) -> dict[str, np.ndarray]:
         named = {f"observation.{name}": array for name, array in self.observation.items()}
@@ -218,7 +229,8 @@ class ReplayBuffer:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Named buffers with fractions of each batch. A buffer that holds no complete step yet leaves its share to the others."""
+    """Named buffers with fractions of each batch. A buffer without a complete step leaves its share to the
+    others."""
 
     buffers: Sequence[ReplayBuffer]
     fractions: Sequence[float]
@@ -236,24 +248,11 @@ class Mixture:
         """``parts`` batches of ``count`` transitions, each mixed by the fractions."""
         usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if b.steps > 1 and f > 0]
         total = sum(f for _, f in usable)
-        counts = [int(round(count * f / total)) for _, f in usable]
+        counts = [round(count * f / total) for _, f in usable]
         counts[0] += count - sum(counts)
         drawn = [
             buffer.gather(buffer.draw(rng, n * parts), gamma, n_step, reward, cut_at_takeover).split(parts)
             for (buffer, _), n in zip(usable, counts, strict=True)
             if n > 0
         ]
-        return [_concatenate([batches[i] for batches in drawn]) for i in range(parts)]
-
-
-def _concatenate(batches: Sequence[Batch]) -> Batch:
-    if len(batches) == 1:
-        return batches[0]
-
-    def join(values: list[object]) -> object:
-        first = values[0]
-        if isinstance(first, dict):
-            return {name: np.concatenate([value[name] for value in values]) for name in first}  # type: ignore[index]
-        return np.concatenate(values)  # type: ignore[arg-type]
-
-    return Batch(**{name: join([getattr(b, name) for b in batches]) for name in vars(batches[0])})
+        return [Batch.concatenate([batches[i] for batches in drawn]) for i in range(parts)]

@@ -1,13 +1,13 @@
 """RLPD: soft actor-critic with a critic ensemble and symmetric sampling of prior data (arXiv 2302.02948).
 
-Read from top to bottom: act, then update = critic (TD), gripper (double DQN), actor, temperature, targets. The critic always
-scores the *executed* action, whole, in the canonical normalised action space.
+Read from top to bottom: act, then update = critic (TD), gripper (double DQN), actor, temperature, targets. The critic
+always scores the *executed* action, whole, in the canonical normalised action space.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -25,9 +25,12 @@ Metrics = dict[str, Tensor]
 class RLPD(nn.Module):
     """The learner of one policy.
 
-    ``state_dim`` is the length of the observation's ``"state"``; ``gripper_index`` the entry of it that tells the commanded
-    gripper, or None when all of the action is continuous.
+    ``state_dim`` is the length of the observation's ``"state"``; ``gripper_index`` the entry of it that tells the
+    commanded gripper, or None when all of the action is continuous.
     """
+
+    state_mean: Tensor
+    state_std: Tensor
 
     def __init__(
         self,
@@ -56,15 +59,18 @@ class RLPD(nn.Module):
         self.log_temperature = nn.Parameter(torch.tensor(float(np.log(config.initial_temperature))))
         self.target_entropy = -0.5 * self.arm_dim if config.target_entropy is None else config.target_entropy
         self.to(self.device)
-        fused = {"lr": config.learning_rate, "fused": True}
-        self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), **fused)
-        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), **fused)
-        self.temperature_optimizer = torch.optim.Adam([self.log_temperature], **fused)
-        self.gripper_optimizer = torch.optim.Adam(self.gripper.online.parameters(), **fused) if self.gripper else None
+
+        def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+            return torch.optim.Adam(parameters, config.learning_rate, fused=True)
+
+        self.critic_optimizer = adam(self.critic.parameters())
+        self.actor_optimizer = adam(self.actor.parameters())
+        self.temperature_optimizer = adam([self.log_temperature])
+        self.gripper_optimizer = adam(self.gripper.online.parameters()) if self.gripper else None
 
     def normalize_states_by(self, states: np.ndarray) -> None:
-        """Freeze the normaliser to the statistics of ``states`` (n, state_dim), before anything is learned. Our own tasks
-        need none (their observations are about unit scale); environments of other projects do."""
+        """Freeze the normaliser to the statistics of ``states`` (n, state_dim), before anything is learned. Our own
+        tasks need none (their observations are about unit scale); environments of other projects do."""
         self.state_mean.copy_(torch.from_numpy(states.mean(0)))
         self.state_std.copy_(torch.from_numpy(states.std(0)).clamp(min=0.01))
 
@@ -91,7 +97,7 @@ class RLPD(nn.Module):
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def update(self, batches: Sequence[Batch], train_actor: bool = True) -> Metrics:
-        """One critic (and gripper) update a batch, then, with ``train_actor``, one of actor and temperature on the last.
+        """One critic (and gripper) update a batch; with ``train_actor`` one of actor and temperature on the last.
 
         Without ``train_actor`` the actor is left untouched: not even a zero gradient reaches its optimiser.
         """
@@ -108,7 +114,9 @@ class RLPD(nn.Module):
             metrics |= self._update_actor(state, action, torch.from_numpy(batches[-1].human).to(self.device))
         return metrics
 
-    def _update_critic(self, state: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_state: Tensor) -> Metrics:
+    def _update_critic(
+        self, state: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_state: Tensor
+    ) -> Metrics:
         with torch.no_grad():
             next_arm, log_prob = self.actor.sample(next_state, self.generator)
             next_input = torch.cat([next_state, self._with_gripper(next_state, next_arm)], dim=-1)
@@ -124,7 +132,9 @@ class RLPD(nn.Module):
         _descend(self.critic_optimizer, loss)
         return {"critic_loss": loss.detach(), "q": q.detach().mean(), "target_q": wanted.mean()}
 
-    def _update_gripper(self, state: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_state: Tensor) -> Metrics:
+    def _update_gripper(
+        self, state: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_state: Tensor
+    ) -> Metrics:
         assert self.gripper is not None and self.gripper_optimizer is not None
         loss = self.gripper.loss(state, action, reward, discount, next_state, self.config.gripper_change_penalty)
         _descend(self.gripper_optimizer, loss)
@@ -145,7 +155,12 @@ class RLPD(nn.Module):
         entropy = -log_prob.detach().mean()
         # Dual descent on log α: raises α while entropy is below its target.
         _descend(self.temperature_optimizer, self.log_temperature * (entropy - self.target_entropy))
-        return {"actor_loss": loss.detach(), "entropy": entropy, "temperature": temperature, "actor_q": q.detach().mean()}
+        return {
+            "actor_loss": loss.detach(),
+            "entropy": entropy,
+            "temperature": temperature,
+            "actor_q": q.detach().mean(),
+        }
 
     def clone(self, batch: Batch) -> Tensor:
         """One behaviour-cloning step of actor (and gripper greedy choice is left to its critic); returns the loss."""
@@ -157,7 +172,11 @@ class RLPD(nn.Module):
     # -- persistence -------------------------------------------------------------------------------------------------
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        named = {"critic": self.critic_optimizer, "actor": self.actor_optimizer, "temperature": self.temperature_optimizer}
+        named = {
+            "critic": self.critic_optimizer,
+            "actor": self.actor_optimizer,
+            "temperature": self.temperature_optimizer,
+        }
         return named | ({"gripper": self.gripper_optimizer} if self.gripper_optimizer else {})
 
     def _state(self, observation: Mapping[str, np.ndarray]) -> Tensor:

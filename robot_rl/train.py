@@ -1,4 +1,4 @@
-"""Training in one process: a rollout feeds replay, the learner is governed by what arrives, everything can be resumed."""
+"""Training in one process: a rollout feeds replay, the learner keeps pace with it, everything can be resumed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from hardware.interfaces import Source
 from robot_rl.bc import ClonedPolicy, shown_by_person, train_cloned_policy
 from robot_rl.checkpoint import load_checkpoint, save_checkpoint
 from robot_rl.config import TrainConfig, to_dict
+from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
 from robot_rl.foreign import ForeignEnv
-from robot_rl.env import RobotEnv
 from robot_rl.metrics import MetricsLog
 from robot_rl.policy import Interface, Policy, save_policy
 from robot_rl.replay_buffer import Mixture, ReplayBuffer
@@ -65,7 +65,7 @@ class Tally:
 
 
 class Trainer:
-    """One run in the folder ``out``: ``config.json``, ``metrics.jsonl``, ``episodes/``, ``checkpoints/``, ``policy/``."""
+    """One run in the folder ``out``: ``config.json``, ``metrics.jsonl``, episodes, checkpoints, and the policy."""
 
     def __init__(
         self,
@@ -120,8 +120,14 @@ class Trainer:
 
     def _report(self, values: Mapping[str, float]) -> None:
         tally = self.tally
-        row = {"env_steps": tally.env_steps, "updates": tally.updates, "wall_s": tally.wall_s, **tally.recent(), **values}
-        person = getattr(getattr(self.env, "robot", None), "teleop", None)
+        row = {
+            "env_steps": tally.env_steps,
+            "updates": tally.updates,
+            "wall_s": tally.wall_s,
+            **tally.recent(),
+            **values,
+        }
+        person: Any = getattr(getattr(self.env, "robot", None), "teleop", None)
         if hasattr(person, "stats"):
             row["person_s"] = float(person.stats.driving_s)
         self.metrics.log(tally.env_steps, row)
@@ -173,7 +179,7 @@ class RLTrainer(Trainer):
         super().__init__(*args, **kwargs)
         face, learner = self.interface, self.config.learner
         self.agent = RLPD(learner, face.state_dim, face.action_dim, face.gripper_index, self.seed)
-        layout = {name: (space.shape, space.dtype) for name, space in self.env.observation_space.items()}
+        layout = {name: (s.shape or (), np.dtype(s.dtype)) for name, s in self.env.observation_space.items()}
         self.online = ReplayBuffer(learner.replay_capacity, layout, face.action_dim)
         self.prior = ReplayBuffer(learner.replay_capacity, layout, face.action_dim)
         self.mixture = Mixture((self.online, self.prior), (1.0 - learner.prior_fraction, learner.prior_fraction))
@@ -239,7 +245,9 @@ class RLTrainer(Trainer):
     def _pretrain(self) -> None:
         learner = self.config.learner
         for _ in range(self.config.cloning.steps):
-            batch = Mixture((self.prior,), (1.0,)).sample(self.rng, learner.batch_size, learner.gamma, 1, learner.reward)[0]
+            batch = Mixture((self.prior,), (1.0,)).sample(
+                self.rng, learner.batch_size, learner.gamma, 1, learner.reward
+            )[0]
             self.agent.clone(batch)
 
     def save(self) -> None:
@@ -264,7 +272,9 @@ class RLTrainer(Trainer):
         named = {}
         for name, optimizer in self.agent.optimizers().items():
             state = optimizer.state_dict()["state"]
-            named[f"optimizer.{name}"] = {f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
+            named[f"optimizer.{name}"] = {
+                f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items()
+            }
         return named
 
     def _resume(self) -> bool:
@@ -272,8 +282,12 @@ class RLTrainer(Trainer):
         if not (self.out / "checkpoints" / "LATEST").exists():
             return False
         tensors, metadata = load_checkpoint(self.out / "checkpoints")
-        if metadata["config"] != json.loads(json.dumps(to_dict(self.config))) and not _only_longer(metadata, self.config):
-            raise ValueError(f"'{self.out}' holds a run with another configuration: give another --out, or the same options")
+        if metadata["config"] != json.loads(json.dumps(to_dict(self.config))) and not _only_longer(
+            metadata, self.config
+        ):
+            raise ValueError(
+                f"'{self.out}' holds a run with another configuration: give another --out, or the same options"
+            )
         self.agent.load_state_dict({k: torch.as_tensor(v) for k, v in tensors["agent"].items()})
         for name, optimizer in self.agent.optimizers().items():
             state: dict[int, dict[str, torch.Tensor]] = {}
