@@ -36,6 +36,8 @@ class LearnerConfig:
     """Adam's, for critic, actor and temperature."""
     tau: float = 0.005
     """Share of the online critic in a target update."""
+    averaging: float = 0.005
+    """Share of the actor in each update of its running average, which acts when asked to be deterministic; 1 for none."""
     initial_temperature: float = 0.002
     """Entropy weight at the start: with sparse reward advantages are hundredths, so it must be thousandths."""
     target_entropy: float | None = None
@@ -117,6 +119,7 @@ PAPER_LEARNER = LearnerConfig(
     utd_ratio=2,
     learning_rate=3e-4,
     initial_temperature=0.01,
+    averaging=1.0,
 )
 
 PRESETS: dict[str, TrainConfig] = {
@@ -139,6 +142,7 @@ PRESETS: dict[str, TrainConfig] = {
             utd_ratio=20,
             learning_rate=3e-4,
             initial_temperature=1.0,
+            averaging=1.0,
         ),
     ),
 }

@@ -47,7 +47,7 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     """Write ``policy.json`` and ``policy.safetensors``: all that acting needs, nothing that only learning does."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = "rl" if isinstance(policy, RLPD) else "cloning"
-    keep = ("actor.", "gripper.online.", "critic.", "state_") if kind == "rl" else ("",)
+    keep = ("actor.", "average_actor.", "gripper.online.", "critic.", "state_") if kind == "rl" else ("",)
     tensors = {name: t.contiguous() for name, t in policy.state_dict().items() if name.startswith(keep)}
     save_file(tensors, folder / "policy.safetensors")
     about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}

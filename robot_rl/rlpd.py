@@ -56,6 +56,7 @@ class RLPD(nn.Module):
                 space = GripperSpace(gripper_index)
                 self.gripper = GripperCritic(state_dim, space, config.width, config.depth)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.tensor(float(np.log(config.initial_temperature))))
         self.target_entropy = -0.5 * self.arm_dim if config.target_entropy is None else config.target_entropy
         self.to(self.device)
@@ -80,7 +81,7 @@ class RLPD(nn.Module):
     def act(self, observation: Mapping[str, np.ndarray], deterministic: bool = False) -> np.ndarray:
         """One observation → float32 (action_dim,) in [-1, 1]."""
         state = self._state(observation)[None]
-        action = self.actor.mode(state) if deterministic else self.actor.sample(state, self.generator)[0]
+        action = self.average_actor.mode(state) if deterministic else self.actor.sample(state, self.generator)[0]
         return self._with_gripper(state, action)[0].cpu().numpy()
 
     @torch.no_grad()
@@ -152,6 +153,7 @@ class RLPD(nn.Module):
             error = ((self.actor.mode(state) - executed[:, : self.arm_dim]) ** 2).sum(-1)
             loss = loss + self.config.imitation_weight * (error * human).sum() / human.sum().clamp(min=1)
         _descend(self.actor_optimizer, loss)
+        self._average_actor()
         entropy = -log_prob.detach().mean()
         # Dual descent on log α: raises α while entropy is below its target.
         _descend(self.temperature_optimizer, self.log_temperature * (entropy - self.target_entropy))
@@ -167,7 +169,12 @@ class RLPD(nn.Module):
         state, action = self._state(batch.observation), self._tensor(batch.action)
         loss = ((self.actor.mode(state) - action[:, : self.arm_dim]) ** 2).mean()
         _descend(self.actor_optimizer, loss)
+        self.average_actor.load_state_dict(self.actor.state_dict())
         return loss.detach()
+
+    def _average_actor(self) -> None:
+        """Weights averaged over the last updates act more steadily than the newest (arXiv 1803.05407)."""
+        soft_update(list(self.average_actor.parameters()), list(self.actor.parameters()), self.config.averaging)
 
     # -- persistence -------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from robot_rl.networks import CriticEnsemble, EnsembleLinear
 from robot_rl.replay_buffer import Batch
 from robot_rl.rlpd import RLPD
 
-SMALL = LearnerConfig(width=32, critics=4, batch_size=64, learning_rate=1e-3, gamma=0.9, tau=0.02)
+SMALL = LearnerConfig(width=32, critics=4, batch_size=64, learning_rate=1e-3, gamma=0.9, tau=0.02, averaging=0.05)
 
 
 def make_batch(state, action, reward, discount, next_state) -> Batch:
