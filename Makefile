@@ -2,14 +2,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup renderer demo test check format bench bench-presets lock clean
+.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil lock clean
 
 PYTHON ?= python3
 SEED ?= 0
 ARGS ?=
 VENV := .venv
+GYM_HIL := .venv-gym-hil
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -q -c constraints.txt
+PIP := bin/python -m pip install -q -c constraints.txt
 export UV_HTTP_RETRIES := 0
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
@@ -45,31 +46,46 @@ bench: $(READY) renderer  ## speed of environment and learner on this machine
 bench-presets: $(READY)  ## presets against one another on two tasks, three seeds; hours, resumable
 	$(BIN)/python -m benchmarks.presets $(ARGS)
 
+bench-gym-hil: $(GYM_HIL)/.ready renderer  ## gym-hil's PandaPickCube, in an environment of its own; resumable
+	$(GYM_HIL)/bin/python -m benchmarks.gym_hil $(ARGS)
+
 setup: $(DEV) renderer  ## only set up
 
 lock: $(DEV)  ## renew constraints.txt
-	$(PIP) uv
+	$(VENV)/$(PIP) uv
 	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --extra dev --no-header --no-annotate \
 	    -c <(echo $(TORCH)) pyproject.toml -o $(VENV)/lock.txt
 	{ sed -n '/^#/p' constraints.txt; cat $(VENV)/lock.txt; } > $(VENV)/lock && mv $(VENV)/lock constraints.txt
 
-clean:  ## remove the virtual environment
-	rm -rf $(VENV)
+clean:  ## remove the virtual environments
+	rm -rf $(VENV) $(GYM_HIL)
 
-# torch first: a machine without a GPU gets the CPU build, if need be from the package index that plain pip is set up for.
-$(READY): pyproject.toml constraints.txt
+# A virtual environment in $(1) with torch in it: a machine without a GPU gets the CPU build, if need be from the package
+# index that plain pip is set up for.
+define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	    { echo "Python 3.10 or newer is needed, $(PYTHON) is older: make PYTHON=/path/to/python3" >&2; exit 2; }
-	@$(PYTHON) -m venv $(VENV) || \
+	@$(PYTHON) -m venv $(1) || \
 	    { echo "no virtual environment can be made here: on Debian or Ubuntu, apt-get install python3-venv" >&2; exit 2; }
-	@echo "installing into $(VENV) (once; torch backend: $(BACKEND))" >&2
-	@$(BIN)/python -c 'import torch' 2>/dev/null || { $(PIP) uv && $(BIN)/python -m uv pip install -q \
-	    --python $(BIN)/python --torch-backend=$(BACKEND) $(TORCH) 2>/dev/null; } || $(PIP) $(TORCH)
-	@$(PIP) -e .
+	@echo "installing into $(1) (once; torch backend: $(BACKEND))" >&2
+	@$(1)/bin/python -c 'import torch' 2>/dev/null || { $(1)/$(PIP) uv && $(1)/bin/python -m uv pip install -q \
+	    --python $(1)/bin/python --torch-backend=$(BACKEND) $(TORCH) 2>/dev/null; } || $(1)/$(PIP) $(TORCH)
+endef
+
+$(READY): pyproject.toml constraints.txt
+	$(call environment,$(VENV))
+	@$(VENV)/$(PIP) -e .
+	@touch $@
+
+# gym-hil holds MuJoCo back; all other versions are ours.
+$(GYM_HIL)/.ready: pyproject.toml constraints.txt benchmarks/gym_hil/requirements.txt
+	$(call environment,$(GYM_HIL))
+	@grep -v '^mujoco' constraints.txt > $(GYM_HIL)/constraints.txt
+	@$(GYM_HIL)/bin/python -m pip install -q -c $(GYM_HIL)/constraints.txt -e . -r benchmarks/gym_hil/requirements.txt
 	@touch $@
 
 $(DEV): $(READY)
-	@$(PIP) -e '.[dev]'
+	@$(VENV)/$(PIP) -e '.[dev]'
 	@touch $@
 
 renderer:

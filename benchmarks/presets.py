@@ -17,8 +17,9 @@ from typing import Any
 
 import tyro
 
+from benchmarks.page import put
+
 HERE = Path(__file__).resolve().parent
-BEGIN, END = "<!-- presets: begin -->", "<!-- presets: end -->"
 
 
 @dataclass
@@ -78,11 +79,7 @@ def table(results: Iterable[dict[str, Any]]) -> str:
 def write_table() -> None:
     """Put the table of all result files between the markers of RESULTS.md."""
     results = [json.loads(path.read_text()) for path in sorted((HERE / "results").glob("*.json"))]
-    page = HERE / "RESULTS.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    body = table(results) if results else "Not run yet."
-    page.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+    put("presets", table(results) if results else "Not run yet.")
 
 
 def main() -> None:

@@ -44,7 +44,8 @@ class EnvSpec:
         except TypeError as error:
             if "unexpected keyword argument" not in str(error):
                 raise
-            raise ValueError(f"environment '{self.id}': {error}") from None
+            cause = str(error).partition(" was raised from")[0]
+            raise ValueError(f"environment '{self.id}': {cause}") from None
         return env.unwrapped if isinstance(env.unwrapped, RobotEnv) else ForeignEnv(env, self.id)
 
     def _register(self) -> None:
