@@ -30,7 +30,7 @@ class LearnerConfig:
     """Hidden layers."""
     batch_size: int = 128
     """Transitions of one critic update."""
-    utd_ratio: int = 4
+    utd_ratio: int = 8
     """Critic updates an environment step."""
     learning_rate: float = 5e-4
     """Adam's, for critic, actor and temperature."""
