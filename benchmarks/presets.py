@@ -34,11 +34,13 @@ class Presets:
     """Seeds 0 … of each."""
     runs: Path = Path("runs/presets")
     """Where the runs themselves go."""
+    env_steps: int | None = None
+    """Environment steps of a run; None as the preset has it."""
     table_only: bool = False
     """Only write the table of what has been run."""
 
 
-def run_one(task: str, preset: str, seed: int, runs: Path) -> None:
+def run_one(task: str, preset: str, seed: int, runs: Path, env_steps: int | None = None) -> None:
     """One run; its summary is the result file, written when all is done."""
     result = HERE / "results" / f"{task}-{preset}-{seed}.json"
     if result.exists():
@@ -46,6 +48,7 @@ def run_one(task: str, preset: str, seed: int, runs: Path) -> None:
     out = runs / result.stem
     print(f"running {result.stem}", file=sys.stderr, flush=True)
     options = ["--task", task, "--preset", preset, "--seed", str(seed), "--out", str(out), "--no-video", "--json"]
+    options += [] if env_steps is None else ["--env-steps", str(env_steps)]
     command = [sys.executable, "-c", "import sys; from robot_rl.cli import main; sys.exit(main())", "demo", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
@@ -59,8 +62,8 @@ def table(results: Iterable[dict[str, Any]]) -> str:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result["task"], result["preset"]), []).append(result)
-    head = "| task | preset | success, median | every seed | stochastic, median | cycle | person at the controls |\n"
-    rows = [head + "|---|---|---|---|---|---|---|"]
+    head = "| task | preset | env steps | success, median | every seed | stochastic, median | cycle | person drives |\n"
+    rows = [head + "|---|---|---|---|---|---|---|---|"]
     for (task, preset), group in sorted(groups.items()):
         group.sort(key=lambda r: r["seed"])
         every = " ".join(f"{r['success']:.1%}" for r in group)
@@ -69,7 +72,8 @@ def table(results: Iterable[dict[str, Any]]) -> str:
         median, stochastic, person = (
             statistics.median(r[name] for r in group) for name in ("success", "success_stochastic", "person_seconds")
         )
-        rows.append(f"| {task} | `{preset}` | {median:.1%} | {every} | {stochastic:.1%} | {cycle} | {person:.0f} s |")
+        steps = max(r["env_steps"] for r in group)
+        rows.append(f"| {task} | `{preset}` | {steps:,} | {median:.1%} | {every} | {stochastic:.1%} | {cycle} | {person:.0f} s |")
     shown = [result for group in groups.values() for result in group]
     floors = sorted({(r["task"], r["seed"], r["base_success"], r["blind_success"]) for r in shown})
     lines = [f"- {task}, seed {seed}: base {base:.1%}, blind script {blind:.1%}" for task, seed, base, blind in floors]
@@ -87,7 +91,7 @@ def main() -> None:
     for seed in range(0 if options.table_only else options.seeds):
         for task in options.tasks:
             for preset in options.presets:
-                run_one(task, preset, seed, options.runs)
+                run_one(task, preset, seed, options.runs, options.env_steps)
                 write_table()
     write_table()
 

@@ -10,10 +10,10 @@ from functools import partial
 import numpy as np
 import torch
 
+from robot_rl.batch import Batch
 from robot_rl.config import LearnerConfig
 from robot_rl.env import RobotEnv
 from robot_rl.foreign import ForeignEnv
-from robot_rl.replay_buffer import Batch
 from robot_rl.rlpd import RLPD
 
 STATE_DIM, ACTION_DIM = 60, 7

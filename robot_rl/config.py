@@ -37,7 +37,7 @@ class LearnerConfig:
     tau: float = 0.005
     """Share of the online critic in a target update."""
     averaging: float = 0.005
-    """Share of the actor in each update of its running average, which acts when asked to be deterministic; 1 for none."""
+    """Share of the actor in each update of its running average, which acts where determinism is asked; 1 for none."""
     initial_temperature: float = 0.002
     """Entropy weight at the start: with sparse reward advantages are hundredths, so it must be thousandths."""
     target_entropy: float | None = None

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from robot_rl.actor_heads.gaussian import GaussianActor
+from robot_rl.batch import Batch
 from robot_rl.config import LearnerConfig
 from robot_rl.gripper import GripperCritic, GripperSpace
 from robot_rl.networks import CriticEnsemble, soft_update
-from robot_rl.replay_buffer import Batch
 
 Metrics = dict[str, Tensor]
 

@@ -70,7 +70,7 @@ class PickCube(GraspTask):
 
     def success(self, observation: RobotObservation) -> bool:
         cube = self.object_pose().position_m
-        in_hand = dist(cube, observation.arm.T_base_ee.position_m) < self.in_hand_m
+        in_hand = dist(cube, observation.arm.T_base_ee.position_m) < 2.0 * HALF_M  # off centre is held as well
         if not in_hand or cube[2] < HALF_M + LIFT_M:
             self._raised_since_s = None
             return False
