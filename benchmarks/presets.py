@@ -73,7 +73,8 @@ def table(results: Iterable[dict[str, Any]]) -> str:
             statistics.median(r[name] for r in group) for name in ("success", "success_stochastic", "person_seconds")
         )
         steps = max(r["env_steps"] for r in group)
-        rows.append(f"| {task} | `{preset}` | {steps:,} | {median:.1%} | {every} | {stochastic:.1%} | {cycle} | {person:.0f} s |")
+        shown_rates = f"{median:.1%} | {every} | {stochastic:.1%}"
+        rows.append(f"| {task} | `{preset}` | {steps:,} | {shown_rates} | {cycle} | {person:.0f} s |")
     shown = [result for group in groups.values() for result in group]
     floors = sorted({(r["task"], r["seed"], r["base_success"], r["blind_success"]) for r in shown})
     lines = [f"- {task}, seed {seed}: base {base:.1%}, blind script {blind:.1%}" for task, seed, base, blind in floors]
