@@ -97,11 +97,10 @@ def _curves(rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]) -> 
     if not rows:
         return ""
     label, steps = "last 20 episodes", "environment steps"
-    success = [(row["env_steps"], row["success"]) for row in rows if row.get("autonomous_episodes", 1)]
     charts = [
         line_chart(
             "Success without the person while training",
-            [Line(label, success)],
+            [Line(label, series(rows, "success"))],
             steps,
             True,
             summary.get("base_success"),

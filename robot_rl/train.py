@@ -51,12 +51,13 @@ class Tally:
         self.human_steps.append(episode.intervened_steps)
 
     def recent(self) -> dict[str, float]:
-        """Rates over the last episodes. Success counts *autonomous* episodes only."""
+        """Rates over the last episodes. Success is the share of *all* of them that succeeded with nobody's help: among
+        the autonomous ones alone it would always look well, since the person takes over those that would fail."""
         last = list(zip(self.successes, self.lengths, self.human_steps, strict=True))[-WINDOW:]
         alone = [s for s, _, human in last if human == 0]
         steps = sum(n for _, n, _ in last)
         return {
-            "success": float(np.mean(alone)) if alone else 0.0,
+            "success": sum(alone) / max(len(last), 1),
             "autonomous_episodes": float(len(alone)),
             "intervention_rate": sum(h for _, _, h in last) / max(steps, 1),
             "episode_steps": steps / max(len(last), 1),

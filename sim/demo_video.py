@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,6 +15,7 @@ from robot_rl.demonstrations import RestingPolicy
 from robot_rl.env import RobotEnv
 from robot_rl.policy import Policy, load_policy
 from robot_rl.rollout import DEMO_SEEDS, EVALUATION_SEEDS, EnvSpec, Rollout
+from sim.tasks.base import TwinTask
 from sim.video import VideoWriter
 
 FRAMES_PER_S = 20
@@ -79,10 +81,16 @@ def _episodes(
             while episode is None:
                 step, episode = rollout.step(policy, deterministic=True, label=label)
                 outcome = None if episode is None else episode.success
-                frames.append(caption(np.asarray(env.render()), title, step.source, outcome))
+                frames.append(caption(_views(env), title, step.source, outcome))
             yield frames + [frames[-1]] * LINGER_FRAMES
     finally:
         env.close()
+
+
+def _views(env: RobotEnv) -> np.ndarray:
+    """The whole cell, and beside it what happens at the fingertips."""
+    task = cast(TwinTask, env.task)
+    return np.hstack([task.render("scene", 360, 480), task.render("front", 360, 360)])
 
 
 def caption(picture: np.ndarray, title: str, source: Source, success: bool | None) -> np.ndarray:
