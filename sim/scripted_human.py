@@ -105,6 +105,7 @@ class ScriptedHuman:
     """
 
     name = "scripted_human"
+    _began_s: float | None
 
     def __init__(
         self, task: Guided, skill: Skill, rule: TakeoverRule, seed: int = 0, handover: Handover = Handover()
@@ -136,13 +137,18 @@ class ScriptedHuman:
 
     def read(self, now: float) -> TeleopSample:
         """The hand at ``now``; 3 µs while resting."""
-        self._count(now)
-        if now >= self._look_at:
-            self._drive(now) if self.driving else self._watch(now)
+        if self._began_s is None:
+            self._began_s = now
+        # Time of the episode, on a grid: the same episode comes out whenever it is done.
+        since = round(now - self._began_s, 6)
+        self._count(since)
+        if since >= self._look_at:
+            self._drive(since) if self.driving else self._watch(since)
         return TeleopSample(now, self._twist, self.driving, self._gripper)
 
     def _begin(self, seed: int) -> None:
         self._rng = np.random.default_rng([self.seed, seed])
+        self._began_s = None
         self._bias = self.skill.bias * self._rng.standard_normal(6)
         self._wander = np.zeros(6)
         self._lapse, self._lapse_until = np.zeros(6), -np.inf

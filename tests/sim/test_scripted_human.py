@@ -200,3 +200,19 @@ def test_a_resting_poll_is_cheap():
             someone.read(start * 20.0 + tick * POLL_S)
         took.append((time.perf_counter() - began) / 2000)
     assert min(took) < 20e-6  # 3 µs where it was measured; the limit only catches a blunder
+
+
+@pytest.mark.parametrize("task", ["PegInsertion", "PickAndInsert"])
+def test_an_episode_comes_out_the_same_whatever_was_done_before(task: str) -> None:
+    """A run that goes on after an interruption must meet the same person."""
+    from robot_rl.demonstrations import RestingPolicy
+    from robot_rl.rollout import EnvSpec, Rollout
+
+    spec = EnvSpec(f"sim:{task}-v0", {"person": "intermediate", "takeover": "always", "max_steps": 40})
+    episodes = []
+    for first in (0, 2):
+        env = spec.make()
+        rollout = Rollout(env, spec, "run", seed=0, first_episode=first)
+        *_, last = rollout.episodes(RestingPolicy(env.action_space.shape[0]), 3 - first)
+        episodes.append(np.stack([step.executed_action for step in last.steps]))
+    assert np.array_equal(*episodes)
