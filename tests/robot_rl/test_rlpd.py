@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -142,3 +144,25 @@ def test_same_seed_same_weights():
             agent.update([chain(rng, 64)])
         runs.append(agent.state_dict())
     assert all(torch.equal(runs[0][k], runs[1][k]) for k in runs[0])
+
+
+def test_targets_are_clipped_to_the_bounds_of_any_return():
+    bounded = RLPD(dataclasses.replace(SMALL, value_bounds=(0.0, 1.0)), 1, 1)
+    one = np.ones((8, 1))
+    for reward, clipped in ((5.0, 1.0), (-5.0, 0.0)):
+        metrics = bounded.update([make_batch(one, one, np.full(8, reward), np.zeros(8), one)], train_actor=False)
+        assert float(metrics["target_q"]) == clipped
+
+
+def test_imitation_follows_the_person_and_nobody_else():
+    """Rewards are zero: only the imitation term tells the actor anything, and only on the person's rows."""
+    agent, rng = RLPD(dataclasses.replace(SMALL, imitation_weight=1.0), 1, 1), np.random.default_rng(0)
+    for _ in range(150):
+        person = rng.random(64) < 0.5
+        state = np.where(person, 1.0, -1.0)[:, None]
+        batch = make_batch(state, np.full((64, 1), 0.6), np.zeros(64), np.zeros(64), state)
+        agent.update([dataclasses.replace(batch, human=person)])
+    shown = agent.act({"state": np.ones(1, np.float32)}, deterministic=True)[0]
+    assert shown == pytest.approx(0.6, abs=0.1)
+    own = agent.act({"state": -np.ones(1, np.float32)}, deterministic=True)[0]
+    assert abs(own - 0.6) > 0.1
