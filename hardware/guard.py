@@ -9,6 +9,7 @@ in reach. Every limit, with its source and its test, is in ``docs/safety.md``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, isfinite
 from threading import RLock
 
@@ -45,6 +46,8 @@ class Guard:
         self._state = GuardState()
         self._inbox: list[tuple[float, ArmCommand]] = []
         self._lock = RLock()
+        self.recorder: Callable[[GuardInputs, GuardState, ExecutedCommand], None] | None = None
+        """Called at the end of each tick with what it saw, the state after it and what it commands: the black box."""
 
     @property
     def state(self) -> GuardState:
@@ -87,6 +90,8 @@ class Guard:
                 self._inbox = [entry for entry in self._inbox if entry[0] > due]
             inputs = GuardInputs(arm_state, teleop_sample, commands)
             self._state, executed = step(self.settings, self._state, inputs, now)
+            if self.recorder is not None:
+                self.recorder(inputs, self._state, executed)
             return executed
 
     def engage(self, arm_state: ArmState, now: float, gripper: Gripper = Gripper.HOLD) -> ExecutedCommand:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from math import hypot
+from pathlib import Path
 from threading import Lock
 
+from hardware.black_box import BlackBox
 from hardware.cell import Cell
 from hardware.geometry import pose_distance
 from hardware.guard import EngageError, Guard
@@ -18,62 +20,20 @@ from hardware.interfaces import (
     ArmState,
     Camera,
     Clock,
-    ExecutedCommand,
     Gripper,
     GuardMode,
     Pose,
-    Refusal,
     ResetError,
     ResetPlan,
     RobotObservation,
-    Source,
     TeleopDevice,
     TeleopSample,
 )
+from hardware.step_log import StepLog
 
 _STILL_M_S, _STILL_RAD_S = 0.005, 0.05  # what an arm at rest may still measure
 _POLL_S = 0.05  # how often a reset looks whether it has arrived
 _REPEAT_POLLS = 4  # and repeats its command, should S7 have brought the target back
-
-
-class StepLog:
-    """What happened since the last command: who drove, what changed, what was refused."""
-
-    def __init__(self, executed: ExecutedCommand) -> None:
-        self.newest = executed
-        self.clear()
-
-    def clear(self) -> None:
-        self._human = self._held = False
-        self._changes: list[ExecutedCommand] = []
-        self._refusals: dict[tuple[str, Source], Refusal] = {}
-
-    def add(self, executed: ExecutedCommand) -> None:
-        """Take in one tick."""
-        before, self.newest = self.newest, executed
-        source = executed.source
-        if source is Source.HUMAN:
-            self._human = True
-        elif source is Source.HOLD:
-            self._held = True
-        if (
-            (executed.target is not before.target and executed.target != before.target)
-            or executed.gripper != before.gripper
-            or source is not before.source
-        ):
-            self._changes.append(executed)
-        for refusal in executed.refusals:
-            key = (refusal.limit, refusal.source)
-            if key not in self._refusals or refusal.amount > self._refusals[key].amount:
-                self._refusals[key] = refusal
-
-    def summary(self) -> tuple[ExecutedCommand, tuple[ExecutedCommand, ...]]:
-        """The newest command as ``RobotObservation.executed`` documents it, and the changes."""
-        source = Source.HUMAN if self._human else Source.HOLD if self._held else Source.POLICY
-        executed, refusals = self.newest, tuple(self._refusals.values())
-        if source is not executed.source or refusals != executed.refusals:
-            executed = replace(executed, source=source, refusals=refusals)
-        return executed, tuple(self._changes)
 
 
 class LocalRobot:
@@ -88,11 +48,17 @@ class LocalRobot:
         clock: Clock,
         limits_profile: str = "collaborative",
         teleop_speed: tuple[float, float] = (0.08, 0.6),
+        black_box: Path | None = None,
     ) -> None:
         """``teleop_speed``: the person's target at full deflection, per axis: ``max_step_m * control_hz`` and
-        ``max_step_rad * control_hz`` of the task. Drivers come connected; :meth:`close` closes them."""
+        ``max_step_rad * control_hz`` of the task. ``black_box``: folder for the last seconds before each stop. Drivers
+        come connected; :meth:`close` closes them."""
         self.arm, self.cameras, self.teleop, self.cell, self.clock = arm, cameras, teleop, cell, clock
         self.guard = Guard(cell, limits_profile, teleop_speed)
+        self.black_box = None
+        if black_box is not None:
+            labels = {"cell": cell.name, "limits_profile": limits_profile}
+            self.guard.recorder = self.black_box = BlackBox(black_box, self.guard.settings, labels)
         self._sequence = 0
         self._lock = Lock()
         self._arm_state = arm.read()
@@ -152,8 +118,10 @@ class LocalRobot:
         self.guard.resume(self.arm.read(), self.clock.now())
 
     def close(self) -> None:
-        """Disarm and close the drivers."""
+        """Disarm, close the drivers, and put on disk what the black box holds."""
         self.guard.reset()
+        if self.black_box is not None:
+            self.black_box.close()
         self.arm.close()
         self.teleop.close()
         for camera in self.cameras.values():

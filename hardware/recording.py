@@ -59,6 +59,7 @@ __all__ = [
     "Recording",
     "RecordingError",
     "RecordingWriter",
+    "decode_geometry",
     "decode_image",
     "decode_joints",
     "decode_vector",
@@ -67,11 +68,15 @@ __all__ = [
     "encode_vector",
     "group_by_topic",
     "image_topic",
+    "read_command",
     "read_recording",
     "read_robot",
     "recover_recording",
     "sync_folder",
     "to_json",
+    "write_arm",
+    "write_command",
+    "write_pose",
     "write_robot",
 ]
 
@@ -98,20 +103,10 @@ def image_topic(camera: str) -> str:
 def write_robot(writer: RecordingWriter, observation: RobotObservation, sequence: int) -> None:
     """Append all of ``observation`` as the ``sequence``-th observation."""
     arm = observation.arm
-    at = arm.stamp_s
-    joints = tuple(f"joint{i + 1}" for i in range(len(arm.joint_positions_rad)))
-    positions = (*arm.joint_positions_rad, arm.gripper_width_m)
-    velocities = (*arm.joint_velocities_rad_s, 0.0)
-    writer.write(
-        "/joint_states", JOINT_STATE, at, encode_joints(at, (*joints, _GRIPPER_JOINT), positions, velocities), sequence
-    )
-    pose = arm.T_base_ee
-    writer.write("/ee_pose", POSE, at, encode_geometry(at, (*pose.position_m, *pose.quat_xyzw), _BASE), sequence)
-    writer.write("/ee_twist", TWIST, at, encode_geometry(at, arm.ee_twist, _BASE), sequence)
-    writer.write("/wrench", WRENCH, at, encode_geometry(at, arm.wrench, _BASE), sequence)
+    write_arm(writer, arm, sequence)
     for change in observation.changes:
-        _write_command(writer, change, True, sequence)
-    _write_command(writer, observation.executed, False, sequence)
+        write_command(writer, change, True, sequence)
+    write_command(writer, observation.executed, False, sequence)
     exact = {"stamp_s": observation.stamp_s, "arm.stamp_s": arm.stamp_s}
     for name, frame in observation.frames.items():
         exact |= {f"{name}.stamp_s": frame.stamp_s, f"{name}.sequence": float(frame.sequence)}
@@ -120,9 +115,30 @@ def write_robot(writer: RecordingWriter, observation: RobotObservation, sequence
     writer.write("/robot", JOINT_STATE, at, encode_joints(at, tuple(exact), tuple(exact.values())), sequence)
 
 
-def _write_command(writer: RecordingWriter, command: ExecutedCommand, is_change: bool, sequence: int) -> None:
+def write_arm(writer: RecordingWriter, arm: ArmState, sequence: int) -> None:
+    """Append what the arm measures."""
+    at = arm.stamp_s
+    joints = tuple(f"joint{i + 1}" for i in range(len(arm.joint_positions_rad)))
+    positions = (*arm.joint_positions_rad, arm.gripper_width_m)
+    velocities = (*arm.joint_velocities_rad_s, 0.0)
+    writer.write(
+        "/joint_states", JOINT_STATE, at, encode_joints(at, (*joints, _GRIPPER_JOINT), positions, velocities), sequence
+    )
+    pose = arm.T_base_ee
+    write_pose(writer, "/ee_pose", at, (*pose.position_m, *pose.quat_xyzw), sequence)
+    writer.write("/ee_twist", TWIST, at, encode_geometry(at, arm.ee_twist, _BASE), sequence)
+    writer.write("/wrench", WRENCH, at, encode_geometry(at, arm.wrench, _BASE), sequence)
+
+
+def write_pose(writer: RecordingWriter, topic: str, at: float, pose: Sequence[float], sequence: int) -> None:
+    """Append a pose of 7 numbers: position and quaternion xyzw."""
+    writer.write(topic, POSE, at, encode_geometry(at, pose, _BASE), sequence)
+
+
+def write_command(writer: RecordingWriter, command: ExecutedCommand, is_change: bool, sequence: int) -> None:
+    """Append what the guard executed; ``is_change`` where it is one of the changes before the newest."""
     at, target, reference = command.stamp_s, command.target, command.reference
-    writer.write("/command", POSE, at, encode_geometry(at, (*target.position_m, *target.quat_xyzw), _BASE), sequence)
+    write_pose(writer, "/command", at, (*target.position_m, *target.quat_xyzw), sequence)
     names: tuple[str, ...] = _COMMAND_NAMES
     values: tuple[float, ...] = (at, is_change, command.gripper, command.source, command.mode)
     values = (*values, *reference.T_base_ee.position_m, *reference.T_base_ee.quat_xyzw, *reference.twist)
@@ -162,7 +178,7 @@ def read_robot(topics: dict[str, list[bytes]]) -> RobotObservation | None:
         image = decode_image(topics[image_topic(name)][0])
         frames[name] = CameraFrame(exact[f"{name}.stamp_s"], int(exact[f"{name}.sequence"]), image)
     pairs = zip(topics["/command"], topics["/command/state"], strict=True)
-    *changes, executed = [_read_command(pose, state) for pose, state in pairs]
+    *changes, executed = [read_command(pose, state) for pose, state in pairs]
     return RobotObservation(exact["stamp_s"], arm, frames, executed, tuple(changes))
 
 
@@ -170,7 +186,8 @@ def _pose(values: Sequence[float]) -> Pose:
     return Pose(tuple(values[:3]), tuple(values[3:7]))  # type: ignore[arg-type]
 
 
-def _read_command(pose: bytes, state: bytes) -> ExecutedCommand:
+def read_command(pose: bytes, state: bytes) -> ExecutedCommand:
+    """What :func:`write_command` wrote, from the data of its two messages."""
     names, values, _ = decode_joints(state)
     stamp_s, _, gripper, source, mode = values[:5]
     fixed = len(_COMMAND_NAMES)
