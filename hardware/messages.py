@@ -11,7 +11,7 @@ injected :class:`~hardware.interfaces.Clock`, stamped by the receiver.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -72,6 +72,8 @@ class ArmState:
     wrench: Vector6
     """Filtered external wrench on the end effector: N and N·m in base axes, about the end-effector point."""
     gripper_width_m: float
+    stopped: str = ""
+    """Why the arm's own controller has stopped it (reflex, protective stop, emergency stop); empty while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class TeleopSample:
     success: bool = False
     """The person labels the episode a success."""
     failure: bool = False
+    enabled: bool | None = None
+    """Whether the enable switch is pressed; None: the device has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,19 @@ class ExecutedCommand:
     mode: GuardMode
     reference: ArmReference
     refusals: tuple[Refusal, ...] = ()
+    reason: str = field(default="", compare=False)
+    """Why the guard does not run; empty when it does."""
+    proposed: Pose | None = field(default=None, compare=False)
+    """What the policy last asked for in this session, whoever drives; None before its first sound command."""
+
+
+class FrameStamp(NamedTuple):
+    """What a camera says of its newest frame without handing it out."""
+
+    stamp_s: float
+    sequence: int
+    digest: int | None = None
+    """Hash of the pixels; None where the driver makes none."""
 
 
 @dataclass(frozen=True, slots=True)

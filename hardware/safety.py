@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from hardware.cell import Workspace
 from hardware.geometry import quat_normalize
-from hardware.interfaces import ArmCommand, ArmState, Gripper, GuardMode, Pose, TeleopSample, Vector3
+from hardware.guard_inputs import GuardInputs as GuardInputs
+from hardware.interfaces import ArmCommand, Gripper, GuardMode, Pose, Vector3
 from hardware.limits import Limits
 from hardware.reference import Motion, Profiles, stop_distance
 
@@ -19,14 +20,6 @@ TRIP = 0.99
 """S7 brakes when the lead would exceed this fraction of its limit: what the prediction is good to."""
 RETREAT = 0.95
 """After S7 the target stays this fraction of the lead limit ahead, so that the limit is not touched again at once."""
-
-
-class GuardInputs(NamedTuple):
-    """What one tick sees. ``commands`` are those that arrived since the tick before, in order of arrival."""
-
-    arm: ArmState
-    teleop: TeleopSample
-    commands: tuple[ArmCommand, ...] = ()
 
 
 class Check(NamedTuple):
