@@ -68,17 +68,20 @@ class BlackBox:
         self._ring: deque[Tick] = deque(maxlen=round(before_s / settings.period_s) + self._after)
         self._append = self._ring.append
         self._mode = self._stop = GuardMode.DISARMED
+        self._engaged_s = 0.0
         self._countdown = 0
         self._writer: ThreadPoolExecutor | None = None
 
     def __call__(self, inputs: GuardInputs, state: GuardState, executed: ExecutedCommand) -> None:
         """Take in one tick; on the control thread."""
         self._append(Tick(inputs, state, executed))
-        mode = executed.mode
-        if mode is not self._mode:
-            if mode >= _STOPPED and mode > self._mode and not self._countdown:
+        mode, engaged_s = executed.mode, state.engaged_s
+        if mode is not self._mode or engaged_s != self._engaged_s:
+            # A guard that was engaged again may have stopped again within the tick.
+            risen = mode > self._mode or engaged_s != self._engaged_s
+            if mode >= _STOPPED and risen and not self._countdown:
                 self._countdown, self._stop = self._after + 1, mode
-            self._mode = mode
+            self._mode, self._engaged_s = mode, engaged_s
         if self._countdown:
             self._countdown -= 1
             if not self._countdown:

@@ -1,7 +1,7 @@
 """``robot-rl``: finds commands among the installed packages, runs one, and turns failures into one line for people.
 
-Commands are entry points of the group ``robot_rl.commands``, each a dataclass derived from
-:class:`robot_rl.command.Command`; so a package may add its own without this one knowing.
+Commands are entry points of the group ``robot_rl.commands``, each a dataclass that is a :class:`Runnable`; most derive
+from :class:`robot_rl.command.Command`. So a package may add its own without this one knowing, and without knowing it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,26 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from robot_rl.command import Command
+from typing import Any, Protocol
 
 GROUP = "robot_rl.commands"
 FAILURE, USAGE_ERROR, INTERRUPTED = 1, 2, 130
+
+
+class Runnable(Protocol):
+    """A command: a dataclass whose fields are its options and whose docstring is its help. One that can go on after an
+    interruption also has ``started_in``, its folder, and ``out``, the option that names one."""
+
+    json: bool
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> Runnable:
+        """An instance holding the defaults that ``arguments`` imply; ``tyro.MISSING`` for what must be given."""
+        ...
+
+    def run(self) -> Mapping[str, Any]:
+        """Do it. Raises ValueError or OSError, one line, for what the person at the keyboard can put right."""
+        ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +60,7 @@ def _run(given: Sequence[str]) -> int:
     name, *rest = given
     if name not in commands:
         return _complain(f"no command '{name}'; {nearest(name, commands)} (robot-rl --help lists them)")
-    command: Command | None = None
+    command: Runnable | None = None
     try:
         command = parse(name, commands[name], rest)
         result = command.run()
@@ -69,11 +82,11 @@ def _run(given: Sequence[str]) -> int:
     return 0
 
 
-def parse(name: str, point: EntryPoint, arguments: Sequence[str]) -> Command:
+def parse(name: str, point: EntryPoint, arguments: Sequence[str]) -> Runnable:
     """The command that ``arguments`` describe; tyro ends the process with code 2 on ones it does not know."""
     import tyro
 
-    kind: type[Command] = point.load()
+    kind: type[Runnable] = point.load()
     return tyro.cli(
         kind,
         prog=f"robot-rl {name}",
@@ -139,13 +152,14 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _how_to_go_on(name: str, arguments: Sequence[str], command: Command | None) -> str:
-    if command is None or command.started_in is None:
+def _how_to_go_on(name: str, arguments: Sequence[str], command: Runnable | None) -> str:
+    started_in = getattr(command, "started_in", None)
+    if started_in is None:
         return "nothing was left behind"
     words = ["robot-rl", name, *arguments]
-    if command.out is None:
-        words += ["--out", str(command.started_in)]
-    return f"what was done is in {command.started_in}; go on with: {shlex.join(words)}"
+    if getattr(command, "out", None) is None:
+        words += ["--out", str(started_in)]
+    return f"what was done is in {started_in}; go on with: {shlex.join(words)}"
 
 
 def _complain(text: str) -> int:

@@ -1,0 +1,48 @@
+"""The commands of ``robot-rl`` that belong to the robot's side: blackbox, guard.
+
+Found as entry points; what a command must be is written in ``robot_rl/cli.py`` (``Runnable``). Nothing of that package
+is imported here, and nothing heavy before a command runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+
+@dataclass(kw_only=True)
+class BlackBoxReport:
+    """Say what happened in the seconds before the guard stopped the arm, and plot it."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """A .mcap file of a run's black_box folder."""
+    page: Path | None = None
+    """Where the charts go, an HTML page; beside the file by default."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> BlackBoxReport:
+        return cls(file=tyro.MISSING)
+
+    def run(self) -> Mapping[str, Any]:
+        from hardware.black_box_page import page
+        from hardware.black_box_report import headline, limits_touched, read_black_box, timeline
+
+        record = read_black_box(self.file)
+        path = self.page or self.file.with_suffix(".html")
+        path.write_text(page(record), encoding="utf-8")
+        return {
+            "what": headline(record),
+            "timeline": [{"at": f"{event.at_s:+7.2f} s", "what": event.what} for event in timeline(record)],
+            "limits": [
+                {"limit": f"{row['limit']:>4}", "ticks": f"{row['ticks']} ticks", "worst": f"worst {row['worst']}"}
+                | {"whose": row["whose"]}
+                for row in limits_touched(record)
+            ],
+            "page": path,
+        }
