@@ -70,6 +70,7 @@ def _read_step(topics: Topics, header: EpisodeHeader, before: RobotObservation |
         success=bool(facts["success"]),
         stamp_s=facts["stamp_s"],
         raw=read_robot(after),
+        reward_inputs={name: value for name, value in facts.items() if name not in STEP_NAMES},
     )
 
 
@@ -88,12 +89,14 @@ def _assemble(path: Path, recording: Recording) -> Episode:
         steps.append(_read_step(before, header, robot, after))
         robot = steps[-1].raw
     if "/observation" in boundaries[count]:
-        return Episode(header, steps, _read_observation(boundaries[count], robot))
+        base = boundaries[count].get("/action/base")
+        final_base = decode_vector(base[0]) if base else None
+        return Episode(header, steps, _read_observation(boundaries[count], robot), final_base)
     if count < 2:
         raise RecordingError(f"{path}: holds no whole step (it was cut off at its start); leave it out")
-    final = steps.pop().observation
+    final = steps.pop()
     steps[-1] = steps[-1] if steps[-1].is_last else replace(steps[-1], truncated=True)
-    return Episode(header, steps, final)
+    return Episode(header, steps, final.observation, final.base_action)
 
 
 def read_with_recording(path: Path) -> tuple[Episode, Recording]:

@@ -61,8 +61,8 @@ class EpisodeWriter:
                 raise ValueError(f"{name} action of step {k} is {action.dtype} {action.shape}; record {wanted}")
             self._file.write(f"/action/{name}", JOY, at, encode_vector(at, action), k)
         flags = (step.intervention_start, step.terminated, step.truncated, step.success)
-        numbers = (at, step.id.step, step.reward, step.source, *flags)
-        self._file.write("/step", JOINT_STATE, at, encode_joints(at, STEP_NAMES, numbers), k)
+        numbers = (at, step.id.step, step.reward, step.source, *flags, *step.reward_inputs.values())
+        self._file.write("/step", JOINT_STATE, at, encode_joints(at, (*STEP_NAMES, *step.reward_inputs), numbers), k)
         if step.raw is not None:
             write_robot(self._file, step.raw, k + 1)
         self._frames = step.raw
@@ -71,14 +71,17 @@ class EpisodeWriter:
         self._last_s = at
         self._steps += 1
 
-    def close(self, final_observation: Observation) -> Path:
-        """Add the observation after the last step, seal the file, index it. Its path; a second call changes nothing."""
+    def close(self, final_observation: Observation, final_base_action: np.ndarray | None = None) -> Path:
+        """Add the observation after the last step (and the base's action there), seal the file, index it. Its path; a
+        second call changes nothing."""
         if self._sealed:
             return self._path
         if self._closed or not self._steps:
             raise ValueError(f"{self._path.name} {'was aborted' if self._closed else 'has no step: abort it instead'}")
         after = self._frames.stamp_s if self._frames is not None else self._last_s + 1.0 / self._header.control_hz
         self._write_observation(final_observation, after)
+        if final_base_action is not None:
+            self._file.write("/action/base", JOY, after, encode_vector(after, final_base_action), self._steps)
         self._closed = True
         total = float(sum(reward for _, reward, _ in self._facts))
         self._file.seal({"steps": self._steps, "success": self._facts[-1][2], "total_reward": total})

@@ -50,6 +50,8 @@ class Step:
     """Clock time at which the step began."""
     raw: RobotObservation | None = None
     """What the robot reported at the *end* of the step; None for environments that are not robots."""
+    reward_inputs: Mapping[str, float] = field(default_factory=dict)
+    """What else rewards are computed from, by name (:data:`robot_rl.reward.INPUTS`); a name left out counts as 0."""
 
     @property
     def is_last(self) -> bool:
@@ -78,6 +80,8 @@ class EpisodeHeader:
     environment: Mapping[str, object] = field(default_factory=dict)
     """Keyword arguments that make the same environment again."""
     initial_robot: RobotObservation | None = None
+    base_version: str = ""
+    """Which base policy the stored base actions are of; empty where there was none."""
 
 
 @dataclass
@@ -87,6 +91,8 @@ class Episode:
     header: EpisodeHeader
     steps: list[Step]
     final_observation: Observation
+    final_base_action: np.ndarray | None = None
+    """The base policy's action there: where an episode was cut off, the value of going on needs it."""
 
     @property
     def success(self) -> bool:
