@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from robot_rl.bc import ClonedPolicy
+from robot_rl.bc import Cloned, make_cloned_policy
 from robot_rl.config import CloningConfig, LearnerConfig, from_dict
 from robot_rl.observation import COMMANDED_GRIPPER
 from robot_rl.rlpd import RLPD
@@ -43,7 +43,7 @@ class Interface:
         )
 
 
-def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface, step: int = 0) -> None:
+def save_policy(folder: Path, policy: RLPD | Cloned, interface: Interface, step: int = 0) -> None:
     """Write ``policy.json`` and ``policy.safetensors``: all that acting needs, nothing that only learning does."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = "rl" if isinstance(policy, RLPD) else "cloning"
@@ -54,7 +54,7 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     (folder / "policy.json").write_text(json.dumps(about, indent=1))
 
 
-def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
+def load_policy(folder: Path) -> tuple[RLPD | Cloned, Interface]:
     """Read what :func:`save_policy` wrote. Raises FileNotFoundError or ValueError, one line, saying what is wrong."""
     folder = Path(folder)
     if not (folder / "policy.json").exists() and (folder / "policy" / "policy.json").exists():
@@ -66,13 +66,14 @@ def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
         interface = Interface(**about["interface"])
         kind: Literal["rl", "cloning"] = about["kind"]
         sizes = (interface.state_dim, interface.action_dim, interface.gripper_index)
-        policy: RLPD | ClonedPolicy
+        policy: RLPD | Cloned
         if kind == "rl":
             policy = RLPD(from_dict(LearnerConfig, about["config"]), *sizes)
         else:
-            policy = ClonedPolicy(from_dict(CloningConfig, about["config"]), *sizes)
+            policy = make_cloned_policy(from_dict(CloningConfig, about["config"]), *sizes)
         tensors = load_file(folder / "policy.safetensors")
-        unexpected = policy.load_state_dict(tensors, strict=False).unexpected_keys
+        # A policy that was learned by reinforcement is saved without what only learning needs.
+        unexpected = policy.load_state_dict(tensors, strict=kind == "cloning").unexpected_keys
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"the policy in '{folder}' cannot be read: {error}") from None
     except Exception as error:  # safetensors raises its own class for a damaged file

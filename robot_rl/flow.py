@@ -1,0 +1,160 @@
+"""Flow matching over action chunks, and its one-step student.
+
+The flow (conditional flow matching along straight paths, arXiv 2210.02747, eq. 23, and arXiv 2209.03003) carries noise
+z ~ N(0, I) at time 0 to an action chunk at time 1: dx/dt = v(x, t, o). The student is a consistency model of it
+(arXiv 2303.01469, alg. 2): f(x, t, o) says where the flow's path through x at time t ends, so that f(z, 0, o) acts in
+one pass. The noise stays an input of both: whoever chooses it steers the policy (DSRL, arXiv 2506.15799).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from robot_rl.chunks import ChunkPolicy, Shown, masked_mean
+from robot_rl.cloning_config import CloningConfig, FlowConfig
+from robot_rl.types import Observation
+
+TIME_FREQUENCIES = 8
+
+
+class ResidualBlock(nn.Module):
+    """x + W₂ relu(W₁ LayerNorm(x))."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.layers = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class Velocity(nn.Module):
+    """v(x, t, features): the direction in which a chunk moves at time t."""
+
+    def __init__(self, config: FlowConfig, chunk: int, features: int):
+        super().__init__()
+        self.enter = nn.Linear(chunk + 2 * TIME_FREQUENCIES + features, config.width)
+        self.blocks = nn.Sequential(*(ResidualBlock(config.width) for _ in range(config.depth)))
+        self.leave = nn.Sequential(nn.LayerNorm(config.width), nn.ReLU(), nn.Linear(config.width, chunk))
+
+    def forward(self, x: Tensor, t: Tensor, features: Tensor) -> Tensor:
+        """x (n, chunk), t (n, 1) in [0, 1], features (n, f) → (n, chunk)."""
+        angle = t * torch.pi * 2.0 ** torch.arange(TIME_FREQUENCIES, device=t.device) / 2.0
+        return self.leave(self.blocks(self.enter(torch.cat([x, angle.sin(), angle.cos(), features], dim=-1))))
+
+
+class FlowPolicy(ChunkPolicy):
+    """Observation (and noise) → action chunks. ``config.flow.one_step`` chooses between student and flow."""
+
+    def __init__(
+        self,
+        config: CloningConfig,
+        state_dim: int,
+        action_dim: int,
+        gripper_index: int | None = None,
+        cameras: Mapping[str, int] | None = None,
+    ):
+        super().__init__(config, state_dim, action_dim, gripper_index, cameras)
+        features = state_dim + self.cameras.size
+        self.velocity = Velocity(config.flow, self.horizon * self.arm_dim, features)
+        self.student = copy.deepcopy(self.velocity)
+        self.grip = nn.Sequential(
+            nn.Linear(features, config.flow.width),
+            nn.LayerNorm(config.flow.width),
+            nn.ReLU(),
+            nn.Linear(config.flow.width, 3 * self.horizon),
+        )
+        self.rng = np.random.default_rng(0)
+        """Where :meth:`act` draws its noise when none is given and it is not deterministic; seed or restore at will."""
+
+    @property
+    def noise_dim(self) -> int:
+        """Length of the noise, flattened."""
+        return self.horizon * self.arm_dim
+
+    @property
+    def noise_shape(self) -> tuple[int, int]:
+        """Shape of the noise of one chunk: (horizon, arm_dim)."""
+        return self.horizon, self.arm_dim
+
+    def act(self, observation: Observation, deterministic: bool = True, noise: np.ndarray | None = None) -> np.ndarray:
+        """One observation → float32 (action_dim,) in [-1, 1].
+
+        ``noise`` (``noise_shape``) begins a new chunk with it. Without, chunks begin when they are due, from noise 0 if
+        ``deterministic``, else from noise drawn from ``rng``.
+        """
+        if noise is not None:
+            self.player.flush()
+        elif not deterministic and self.starts_chunk:
+            noise = self.rng.standard_normal(self.noise_shape, np.float32)
+        return self.player.next(lambda: self._chunk(observation, noise))
+
+    def predict(
+        self, observation: Mapping[str, Tensor], noise: Tensor | None = None, one_step: bool | None = None
+    ) -> Tensor:
+        """Chunks (n, horizon, action_dim) from noise (n, horizon, arm_dim), or from 0. Differentiable in the noise."""
+        features = self._features(observation)
+        n, one_step = len(features), self.config.flow.one_step if one_step is None else one_step
+        z = features.new_zeros(n, self.horizon * self.arm_dim) if noise is None else noise.flatten(1)
+        end = self._end(z, features.new_zeros(n, 1), features) if one_step else self._integrate(z, features)
+        arm = self.normalize_action.inverse(end.unflatten(1, self.noise_shape))
+        return self.with_gripper(arm, self.grip(features).unflatten(1, (self.horizon, 3)))
+
+    def decode(self, state: Tensor, noise: Tensor) -> Tensor:
+        """States (n, state_dim) and noise (n, noise_dim) → the first action of each chunk, (n, action_dim): what
+        :meth:`act` does with that noise. Differentiable in the noise; for policies without cameras."""
+        return self.predict({"state": state}, noise.unflatten(1, self.noise_shape))[:, 0]
+
+    # -- learning ------------------------------------------------------------------------------------------------------
+
+    def loss(self, shown: Shown, generator: torch.Generator) -> Tensor:
+        """Conditional flow matching: E ‖v((1−t) z + t x, t, o) − (x − z)‖², and the gripper's cross-entropy."""
+        features, x, valid = self._targets(shown)
+        z = torch.randn(x.shape, generator=generator)
+        t = torch.rand(len(x), 1, generator=generator)
+        error = (self.velocity((1.0 - t) * z + t * x, t, features) - (x - z)) ** 2
+        logits = self.grip(features).unflatten(1, (self.horizon, 3))
+        return masked_mean(error, valid) + self.gripper_loss(logits, shown)
+
+    def distillation_loss(self, shown: Shown, generator: torch.Generator) -> Tensor:
+        """Consistency: f(x_n, t_n) against f(x_{n+1}, t_{n+1}), one Euler step of the flow further on. At time 1 f is
+        the identity by construction, which is what anchors the chain."""
+        features, x, valid = self._targets(shown)
+        steps = self.config.flow.integration_steps
+        z = torch.randn(x.shape, generator=generator)
+        n = torch.randint(0, steps, (len(x), 1), generator=generator)
+        n[: len(x) // 4] = 0  # where the student will be asked
+        t = n / steps
+        at = (1.0 - t) * z + t * x
+        with torch.no_grad():
+            following = at + self.velocity(at, t, features) / steps
+            wanted = self._end(following, t + 1.0 / steps, features)
+        return masked_mean((self._end(at, t, features) - wanted) ** 2, valid)
+
+    def start_distillation(self) -> list[nn.Parameter]:
+        """The student begins as the flow itself (f is then one Euler step); the parameters to train."""
+        self.student.load_state_dict(self.velocity.state_dict())
+        return list(self.student.parameters())
+
+    def _targets(self, shown: Shown) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (n, f), normalised chunks (n, horizon · arm_dim), and which of their entries are valid."""
+        x = self.normalize_action(shown.action[..., : self.arm_dim]).flatten(1)
+        return self._features(shown.observation), x, shown.valid.repeat_interleave(self.arm_dim, dim=1)
+
+    def _features(self, observation: Mapping[str, Tensor]) -> Tensor:
+        return torch.cat([self.normalize(observation["state"]), self.cameras(observation)], dim=-1)
+
+    def _end(self, x: Tensor, t: Tensor, features: Tensor) -> Tensor:
+        """f(x, t) = x + (1 − t) F(x, t)."""
+        return x + (1.0 - t) * self.student(x, t, features)
+
+    def _integrate(self, x: Tensor, features: Tensor) -> Tensor:
+        steps = self.config.flow.integration_steps
+        for i in range(steps):
+            x = x + self.velocity(x, x.new_full((len(x), 1), i / steps), features) / steps
+        return x
