@@ -69,6 +69,8 @@ class TeleopSettings:
     """Driver in ``hardware/teleop``."""
     release_s: float = _number(0.2, 0.0, 5.0)
     """The person still drives this long after the last takeover sample: a short pause of the hand is no release."""
+    enable_switch: bool = False
+    """The device has an enable switch, and only while it is pressed may the arm move (S15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ class Cell:
     """Arm model, the driver's name in ``hardware/arms``."""
     home_joint_positions_rad: tuple[float, ...]
     workspace: Workspace
+    devices: str = ""
+    """Who connects arm, cameras and teleop where the guard is a process of its own: ``module:function``
+    (:mod:`hardware.devices`)."""
     guard_hz: float = _number(100.0, 100.0, 1000.0)
     """Rate of the guard's tick; 100 Hz is the slowest the limits hold at."""
     scripted_operator: bool = False

@@ -14,6 +14,8 @@ class RealClock:
         self._stop = Event()
         self._threads: list[Thread] = []
         self._error: BaseException | None = None
+        self.observer: Callable[[float, float, float], None] | None = None
+        """Told of each periodic call: when it was due, when it began, when it ended."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -45,9 +47,12 @@ class RealClock:
     def _run(self, period_s: float, call: Callable[[float], None], phase_s: float) -> None:
         count = (self.now() - phase_s) // period_s + 1
         while not self._stop.wait(max(0.0, count * period_s + phase_s - self.now())):
+            begun_s = self.now()
             try:
-                call(self.now())
+                call(begun_s)
             except BaseException as error:  # Whatever it was, sleep_until reports it; the arm's watchdog stops the arm.
                 self._error = error
                 return
+            if self.observer is not None:
+                self.observer(count * period_s + phase_s, begun_s, self.now())
             count = max(count + 1, (self.now() - phase_s) // period_s)

@@ -15,6 +15,39 @@ import tyro
 
 
 @dataclass(kw_only=True)
+class GuardCommand:
+    """Guard an arm: the only way to it, at a fixed rate, until SIGTERM or Ctrl-C brings it to rest."""
+
+    cell: str = "twin"
+    """Cell by name, or the path of its .toml file."""
+    profile: str = "collaborative"
+    """Limits of the cell to enforce."""
+    folder: Path | None = None
+    """Where lock, socket and black box go; one of the cell's own by default."""
+    realtime: bool = True
+    """Ask the system for real-time scheduling."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else; progress goes to stderr in any case."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> GuardCommand:
+        return cls()
+
+    def run(self) -> Mapping[str, Any]:
+        import logging
+
+        from hardware.cell import load_cell
+        from hardware.devices import runtime_folder
+        from hardware.guard_process import run_guard
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        cell = load_cell(self.cell)
+        folder = self.folder or runtime_folder(cell.name)
+        times = run_guard(cell, folder, self.profile, self.realtime)
+        return {"cell": cell.name, "ticks": len(times.ticks), "missed_ticks": times.missed, **times.percentiles()}
+
+
+@dataclass(kw_only=True)
 class BlackBoxReport:
     """Say what happened in the seconds before the guard stopped the arm, and plot it."""
 

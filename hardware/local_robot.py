@@ -65,6 +65,11 @@ class LocalRobot:
         self._log = StepLog(self.guard.tick(clock.now(), self._arm_state, TeleopSample(clock.now())))
         clock.every(cell.guard_period_s, self._tick)
 
+    @property
+    def arm_state(self) -> ArmState:
+        """What the last tick measured."""
+        return self._arm_state
+
     def reset(self, plan: ResetPlan) -> RobotObservation:
         """Bring the arm to ``plan.start`` and engage. Raises :class:`ResetError` if it does not arrive, or if the guard
         stands in HOLD or FAULT and the cell leaves it to a person to clear that."""
