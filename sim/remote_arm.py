@@ -113,9 +113,6 @@ class RemoteArm(Arm):
     def recover(self) -> None:
         """The twin's controller has no errors of its own to clear."""
 
-    def recover(self) -> None:
-        """This controller has no errors of its own to clear."""
-
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
