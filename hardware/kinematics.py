@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, inf, sin
+from math import cos, sin
 from typing import NamedTuple
 
 from hardware.geometry import IDENTITY_POSE, quat_rotate
-from hardware.interfaces import Pose, Quaternion, Vector3, Vector6
+from hardware.interfaces import Pose, Vector3, Vector6
 
 Jacobian = tuple[Vector6, ...]
 """One column a joint: m/rad of the end effector, then rad/rad, base axes."""
