@@ -1,6 +1,6 @@
 """Base policies: what a residual corrects, what a latent-noise policy steers, and who collects the first steps.
 
-To reinforcement learning a base is a black box that is never trained. Its action is stored with every step as the step is
+To reinforcement learning a base is a black box that is never trained. Its action is stored with every step when that is
 taken, also while a person drives, and never computed again: a chunked or stochastic base would answer differently.
 """
 
