@@ -79,8 +79,8 @@ def test_s5_the_arm_is_never_faster_than_allowed_in_any_20_ms(stories):
 
 
 def test_s4_the_reference_never_leaves_the_box_and_the_arm_follows_it_closely(stories):
-    """SAFETY.md wants 1 mm of the twin's arm. Its controller, which feeds forward a constant inertia, overshoots by up to
-    4 mm where it runs into a wall at full speed: still below what faults."""
+    """The twin's controller feeds forward a constant inertia, and where the reference stops at a wall from full speed the
+    arm overshoots by up to 4 mm: more than the 1 mm one would like, less than what faults."""
     low, high = np.array(CELL.workspace.min_m), np.array(CELL.workspace.max_m)
     outside = max(
         float(np.maximum(low - twin.log[:, 1:4], twin.log[:, 1:4] - high).max(axis=1).max()) for twin in stories

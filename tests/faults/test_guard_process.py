@@ -33,7 +33,7 @@ def fast(back: int) -> tuple[float, float, float]:
     return tuple(v * (-1.0) ** back for v in FAST)  # type: ignore[return-value]
 
 
-def test_s3_kill_9_of_the_guard_stops_the_arm(twin, capsys):
+def test_s3_kill_9_of_the_guard_stops_the_arm(twin):
     events = []
     rng = np.random.default_rng(3)
     for back in range(3):
@@ -44,9 +44,8 @@ def test_s3_kill_9_of_the_guard_stops_the_arm(twin, capsys):
         events.append(at)
         time.sleep(0.8)
     stops = twin.stops(events)
-    with capsys.disabled():
-        for stop in stops:
-            print(f"\n  kill -9 at {1000 * stop.speed_m_s:.0f} mm/s: {stop.seconds:.3f} s, {1000 * stop.metres:.1f} mm")
+    for stop in stops:
+        print(f"\n  kill -9 at {1000 * stop.speed_m_s:.0f} mm/s: {stop.seconds:.3f} s, {1000 * stop.metres:.1f} mm")
     for stop in stops:
         assert stop.speed_m_s > 0.1
         assert stop.seconds <= WATCHDOG_S + 0.45
