@@ -65,6 +65,8 @@ class Spool:
         about = _read_about(folder / _ABOUT)
         self.id: str = about.get("id") or uuid4().hex
         """Names this spool, whatever process has it open."""
+        self.starts = int(about.get("starts", 0)) + 1
+        """How often it has been opened: tells newer owners from older ones."""
         self.forgotten = int(about.get("forgotten", 0))
         """The last record known to be confirmed."""
         self._segments = [_scan(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
@@ -74,7 +76,7 @@ class Spool:
             self._file = FileIO(self._segments[-1].path, "ab")
         self._synced_s = time.monotonic()
         self._reading: tuple[Path, int] | None = None
-        self._write_about()
+        self._write_about(durably=True)
 
     @property
     def first(self) -> int:
@@ -184,11 +186,16 @@ class Spool:
         self._segments.append(_Segment(path, self._next))
         sync_folder(self.folder)
 
-    def _write_about(self) -> None:
+    def _write_about(self, durably: bool = False) -> None:
         """Behind by a little after a kill, and kept where a full disk forbids writing: then records go out twice."""
         path = self.folder / f"{_ABOUT}.new"
+        about = json.dumps({"id": self.id, "starts": self.starts, "forgotten": self.forgotten})
         try:
-            path.write_text(json.dumps({"id": self.id, "forgotten": self.forgotten}))
+            with path.open("w") as file:
+                file.write(about)
+                file.flush()
+                if durably:
+                    os.fsync(file.fileno())
             path.rename(self.folder / _ABOUT)
         except OSError:
             path.unlink(missing_ok=True)
