@@ -12,16 +12,17 @@ second look for 50 mm of motion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from hardware.geometry import quat_inverse, quat_rotate
+from hardware.guard_inputs import GuardInputs
 from hardware.guard_state import GuardSettings, GuardState
-from hardware.interfaces import ArmState, Pose, Refusal, Vector3
-from hardware.posture import Posture, Presence, View
-from hardware.reference import Profile, Profiles, Track, advance, orientation, stop_distance
+from hardware.interfaces import GuardMode, Pose, Refusal, Vector3
+from hardware.posture import Posture, View
+from hardware.reference import Profile, Track, advance, orientation, stop_distance
 from hardware.targets import Refusals, braked, target_at
-from hardware.whole_arm import PACES, Rests
+from hardware.whole_arm import Rests
 
 _NO_WORSE = 1e-9
 """Rounding of a gap."""
@@ -42,25 +43,24 @@ def keep_clear(
     settings: GuardSettings,
     before: GuardState,
     after: GuardState,
-    arm: ArmState,
-    neighbours: Sequence[Presence],
+    inputs: GuardInputs,
     refusals: Refusals,
     follow: Follow,
 ) -> GuardState:
     """``after`` if its motion is admissible, else what comes nearest to it. All states lie before this tick's advance;
     ``after`` is ``before`` on its way to the same target, as ``follow`` plans it."""
-    if after.translation.at_rest and after.rotation.at_rest:
+    if after.mode >= GuardMode.HOLD or (after.translation.at_rest and after.rotation.at_rest):
         return after
-    rests = _rests(settings, after)
-    if not neighbours and after.outlook is not None and after.outlook.covers(arm.joint_positions_rad, rests):
+    arm, neighbours = inputs.arm, inputs.neighbours
+    at = rests(settings, after)
+    if not neighbours and after.outlook is not None and after.outlook.covers(arm.joint_positions_rad, at):
         return after
     view = settings.whole_arm.body.view(arm.joint_positions_rad, arm.T_base_ee)
 
     def look(state: GuardState) -> _Look:
-        rests = _rests(settings, state)
-        position, turn = rests
+        at = position, turn = rests(settings, state)
         posture = settings.whole_arm.body.posture(view, Pose(position, orientation(turn, state.anchor)))
-        return _Look(state, rests, posture, settings.whole_arm.gaps(posture, neighbours))
+        return _Look(state, at, posture, settings.whole_arm.gaps(posture, neighbours))
 
     ahead = look(after)
     if min(ahead.gaps) > 0.0:
@@ -76,20 +76,7 @@ def keep_clear(
     return stopped.state._replace(outlook=None)
 
 
-def paces(translation: Profiles, rotation: Profiles) -> tuple[tuple[Profiles, Profiles], ...]:
-    """Profiles of both groups at each of :data:`PACES`: slower, while starts, stops and their smoothness stay."""
-
-    def slower(profile: Profile, pace: float) -> Profile:
-        return profile._replace(speed=profile.speed * pace)
-
-    def at(profiles: Profiles, pace: float) -> Profiles:
-        normal, engage, reset = (slower(p, pace) for p in (profiles.normal, profiles.engage, profiles.reset))
-        return Profiles(normal, engage, reset, profiles.stop)
-
-    return tuple((at(translation, pace), at(rotation, pace)) for pace in PACES)
-
-
-def _rests(settings: GuardSettings, state: GuardState) -> Rests:
+def rests(settings: GuardSettings, state: GuardState) -> Rests:
     """Where both groups come to rest if they go on for this tick and brake then."""
     translation = _rest(advance(state.translation, settings.period_s), settings.translation.stop)
     return translation, _rest(advance(state.rotation, settings.period_s), settings.rotation.stop)

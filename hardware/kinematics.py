@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from math import cos, sin
 from typing import NamedTuple
 
-from hardware.geometry import IDENTITY_POSE, quat_rotate
+import numpy as np
+
+from hardware.geometry import IDENTITY_POSE, pose_from_matrix, quat_rotate
 from hardware.interfaces import Pose, Vector3, Vector6
 
 Jacobian = tuple[Vector6, ...]
@@ -34,6 +36,13 @@ class Frame(NamedTuple):
     def of(cls, pose: Pose) -> Frame:
         q = pose.quat_xyzw
         return cls(quat_rotate(q, _X), quat_rotate(q, _Y), quat_rotate(q, _Z), pose.position_m)
+
+    @property
+    def pose(self) -> Pose:
+        """The same as position and quaternion."""
+        matrix = np.eye(4)
+        matrix[:3] = np.array((self.x, self.y, self.z, self.origin)).T
+        return pose_from_matrix(matrix)
 
     def point(self, p: Vector3) -> Vector3:
         """A point of this frame, seen from outside it."""

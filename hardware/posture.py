@@ -7,7 +7,7 @@ of the way still to go. Hand, fingers and held tool move with the end effector a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import hypot, inf, sqrt
+from math import hypot, inf
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,8 @@ class Presence(NamedTuple):
     """Hand, fingers and tool: what may meet in the handover zone."""
     points: tuple[Vector3, ...] = ()
     """The end effector now and then."""
+    holds: bool = False
+    """It holds for a reason of its own, not because its neighbour does."""
 
 
 class View(NamedTuple):
@@ -44,8 +46,19 @@ class View(NamedTuple):
     """``T_cell_ee`` as measured."""
     inverse: np.ndarray
     """(joints, 6): joint motion for a motion of the end effector (m, rad; axes of the cell)."""
+    null: np.ndarray
+    """(joints, k): how joints move while the end effector stands still."""
+    null_share: np.ndarray
+    """(k, joints): how much of that there is in a motion of the joints."""
     dexterity: float
     """As in :class:`Posture`."""
+    dexterity_slope: np.ndarray
+    """(joints,): its derivative."""
+
+    @property
+    def ee_by_joints(self) -> Pose:
+        """``T_cell_ee`` by the measured joints and the model."""
+        return self.frames[-1].pose
 
 
 class Posture(NamedTuple):
@@ -83,16 +96,35 @@ class ArmBody:
         self._per_speed = 1.0 / np.array([limits.max_speed_m_s] * 3 + [limits.max_angular_speed_rad_s] * 3)
         self.hand_reach_m = max((_extent(part) for part in self.parts if part.frame == self.ee_frame), default=0.0)
         """Farthest point of the hand, and of what it holds, from the end effector."""
+        self._extents_m = self._link_extents_m()
 
     def view(self, joints_rad: tuple[float, ...], T_base_ee: Pose) -> View:
         """What can be said of an arm measured with these joints; an arm without joints in its model ignores them."""
         frames = self._chain.frames(joints_rad[: len(self.model.joints)])
-        left, values, right = np.linalg.svd(self._scaled_jacobian(frames), full_matrices=False)
+        scaled = self._scaled_jacobian(frames)
+        left, values, right = np.linalg.svd(scaled)
+        rank, speeds = len(values), self._max_speeds
         damped = values / (values * values + DAMPING * DAMPING)
-        inverse = self._max_speeds[:, None] * (right.T * damped) @ left.T * self._per_speed
-        return View(
-            joints_rad, frames, pose_multiply(self.mount, T_base_ee), inverse, min(values.tolist(), default=inf)
-        )
+        inverse = speeds[:, None] * (right[:rank].T * damped) @ left[:, :rank].T * self._per_speed
+        null, share = speeds[:, None] * right[rank:].T, right[rank:] / speeds
+        dexterity = min(values.tolist(), default=inf)
+        slope = self._slope(scaled, left[:, rank - 1], right[rank - 1]) if rank else np.zeros(0)
+        return View(joints_rad, frames, pose_multiply(self.mount, T_base_ee), inverse, null, share, dexterity, slope)
+
+    def _slope(self, scaled: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """(joints,): derivative ``u' (dJ/dq) v`` of a singular value of the scaled Jacobian with its two vectors.
+
+        A joint turns what is behind it: with ``z`` and ``p`` the columns' halves, ``dp_i/dq_j`` is ``z_j x p_i`` for
+        j <= i and ``z_i x p_j`` otherwise, and ``dz_i/dq_j`` is ``z_j x z_i`` for j < i.
+        """
+        columns = (scaled / self._per_speed[:, None] / self._max_speeds).T
+        p, z = columns[:, :3], columns[:, 3:]
+        (ux, uy, uz), (wx, wy, wz) = left[:3] * self._per_speed[:3], left[3:] * self._per_speed[3:]
+        moves = z @ np.array([[0.0, uz, -uy], [-uz, 0.0, ux], [uy, -ux, 0.0]]).T @ p.T
+        turns = z @ np.array([[0.0, wz, -wy], [-wz, 0.0, wx], [wy, -wx, 0.0]]).T @ z.T
+        behind = np.triu(np.ones_like(moves))
+        share = right * self._max_speeds
+        return (behind * (moves + turns)) @ share + (np.triu(moves, 1).T @ share)
 
     def posture(self, view: View, T_base_ee: Pose) -> Posture:
         """The arm once its end effector has come to ``T_base_ee``."""
@@ -113,13 +145,31 @@ class ArmBody:
             (hand if part.frame == self.ee_frame else arm).extend((before, after))
         return Presence(tuple(arm), tuple(hand), (view.ee.position_m, rest.ee.origin))
 
-    def lever_m(self, part: Part) -> float:
-        """m that a point of ``part``, not of the hand, can move per rad of joint motion (Euclidean norm)."""
-        lever, square = _extent(part), 0.0
-        for joint in reversed(self.model.joints[: part.frame]):
-            square += lever * lever
-            lever += abs(joint.a_m) + abs(joint.d_m)
-        return sqrt(square)
+    def link_motion(self, view: View) -> np.ndarray:
+        """(joints, 6 + k): how fast any point of each link moves, at most, with the end effector (m, rad) and in the
+        null space; links that have no capsule stand still."""
+        frames, moves = view.frames[1:-1], np.hstack([view.inverse, view.null])
+        arms = np.zeros((len(frames), len(frames), 3))
+        axes = np.zeros_like(arms)
+        for i, frame in enumerate(frames):
+            x, y, z = frame.origin
+            for j, joint in enumerate(frames[: i + 1]):
+                (ax, ay, az), (ox, oy, oz) = joint.z, joint.origin
+                u, v, w = x - ox, y - oy, z - oz
+                axes[i, j] = joint.z
+                arms[i, j] = ay * w - az * v, az * u - ax * w, ax * v - ay * u
+        linear, angular = (np.einsum("ijx,jc->ixc", part, moves) for part in (arms, axes))
+        speed = np.sqrt((linear * linear).sum(axis=1)), np.sqrt((angular * angular).sum(axis=1))
+        has_part = self._extents_m > 0.0
+        return has_part[:, None] * speed[0] + self._extents_m[:, None] * speed[1]
+
+    def _link_extents_m(self) -> np.ndarray:
+        """(joints,): farthest point of each link short of the hand from its frame's origin; 0 without a capsule."""
+        extents = np.zeros(len(self.model.joints))
+        for part in self.parts:
+            if 0 < part.frame < self.ee_frame:
+                extents[part.frame - 1] = max(extents[part.frame - 1], _extent(part))
+        return extents
 
     def _scaled_jacobian(self, frames: Sequence[Frame]) -> np.ndarray:
         """(6, joints): rows in shares of the end effector's speed limits, columns of the joints'."""

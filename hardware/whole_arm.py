@@ -7,7 +7,8 @@ singularity (S31); below zero the limit would be broken.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import acos, dist, inf, sqrt
+from math import acos, inf, sqrt
+from operator import mul, sub
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,13 @@ from hardware.body import NEAR_M, Box, Capsule, Solid, capsule_distance
 from hardware.interfaces import Vector3
 from hardware.limits import Limits
 from hardware.posture import HELD, ArmBody, Posture, Presence, View
+from hardware.reference import Profile, Profiles
 from hardware.surroundings import TaskArea
 
 PREDICTION_SLACK_M, PREDICTION_SLACK_RAD = 0.005, 0.02
 """Added to distances and joint margins: what the arm may be off from its predicted posture."""
-DEXTERITY_RATE = 6.0
-"""By how much dexterity can change with one radian of joint motion; 3.3 is the most found in 200 postures of an FR3."""
+GROWTH = 1.25
+"""Motions per motion of the end effector may grow by this while a look is good."""
 PACES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
 """Speeds as dexterity falls, as shares of the profile's: few, so that few changes are planned."""
 PACE_RESERVE = 0.05
@@ -30,22 +32,44 @@ Rests = tuple[Vector3, Vector3]
 """Where the reference would come to rest: position, and rotation vector about the guard's anchor."""
 
 
+class Rates(NamedTuple):
+    """How fast things can move with the end effector (per m, per rad) and with the joints while it stands still."""
+
+    per_m: tuple[float, float, float, float]
+    """Points of the hand (m), points of the links (m), joints (rad), dexterity."""
+    per_rad: tuple[float, float, float, float]
+    null_share: list[list[float]]
+    """Rows whose product with a motion of the joints says how much of the latter there is in it."""
+    per_null: list[tuple[float, float, float, float]]
+
+    @classmethod
+    def of(cls, view: View, body: ArmBody) -> Rates:
+        """Bounds over all directions, near this posture."""
+        joints = np.hstack([view.inverse, view.null])
+        links, slope = body.link_motion(view), view.dexterity_slope @ joints
+        squares = np.vstack(
+            [(links * links).max(axis=0, initial=0.0), (joints * joints).max(axis=0, initial=0.0), slope * slope]
+        )
+        per_m, per_rad = np.sqrt(squares[:, :3].sum(axis=1)), np.sqrt(squares[:, 3:6].sum(axis=1))
+
+        def rates(hand: float, others: np.ndarray) -> tuple[float, float, float, float]:
+            links, bend, dexterity = (GROWTH * others).tolist()
+            return hand, links, bend, dexterity
+
+        null = [rates(0.0, column) for column in np.sqrt(squares[:, 6:]).T]
+        return cls(rates(1.0, per_m), rates(body.hand_reach_m, per_rad), view.null_share.tolist(), null)
+
+
 class Outlook(NamedTuple):
     """How far around one look everything is known to be admissible: gaps close no faster than the arm moves."""
 
     joints_rad: tuple[float, ...]
     rests: Rests
-    hand_m: float
-    """Points of the hand may move this far from where they would have come to rest."""
     turn_rad: float
     """The hand may turn this far."""
-    arm_rad: float
-    """The joints at rest may change by this much (Euclidean norm)."""
-    reach_m: float
-    """Farthest point of the hand from the end effector."""
-    joints_per_m: float
-    """Bounds on how joints move with the end effector."""
-    joints_per_rad: float
+    granted: tuple[float, float, float, float]
+    """How far may change what :class:`Rates` names."""
+    rates: Rates
     pace: int
     """Index into :data:`PACES`."""
 
@@ -54,23 +78,34 @@ class Outlook(NamedTuple):
         ((x, y, z), (rx, ry, rz)), ((u, v, w), (ru, rv, rw)) = rests, self.rests
         move = sqrt((x - u) ** 2 + (y - v) ** 2 + (z - w) ** 2)
         turn = sqrt((rx - ru) ** 2 + (ry - rv) ** 2 + (rz - rw) ** 2)
-        if turn > self.turn_rad or move + self.reach_m * turn > self.hand_m:
+        if turn > self.turn_rad:
             return False
-        joints = dist(joints_rad, self.joints_rad)
-        return joints + self.joints_per_m * move + self.joints_per_rad * turn <= self.arm_rad
+        rates = self.rates
+        drifts = [abs(sum(map(mul, row, map(sub, joints_rad, self.joints_rad)))) for row in rates.null_share]
+        for kind, granted in enumerate(self.granted):
+            change = rates.per_m[kind] * move + rates.per_rad[kind] * turn
+            for drift, per_null in zip(drifts, rates.per_null, strict=True):
+                change += per_null[kind] * drift
+            if change > granted:
+                return False
+        return True
 
 
 class Gap(NamedTuple):
-    """What one gap is about, and how fast it can close."""
+    """What one gap is about, and what can close it: how much of it goes to each kind of motion."""
 
     limit: str
     about: str
-    hand: float = 0.0
-    """m per m that a point of the hand moves."""
     turn: float = 0.0
-    """rad per rad that the hand turns."""
-    arm: float = 0.0
-    """Unit per rad that the joints move (Euclidean norm)."""
+    """rad per rad that the hand may turn; 0: such motion does not close it."""
+    hand: float = 0.0
+    """m per m that a point of the hand may move."""
+    links: float = 0.0
+    """m per m that points of the other links may move."""
+    bend: float = 0.0
+    """rad per rad that a joint may move."""
+    dexterity: float = 0.0
+    """Unit per unit that dexterity may change."""
 
 
 class WholeArm:
@@ -87,6 +122,10 @@ class WholeArm:
         self._touching = [(i, name, part.tip) for name in self._solids for i, part in moving]
         self._meeting = self._pairs_with_self()
         self.gap_labels = self._label()
+        kinds = range(len(Gap._fields) - 2)
+        self._closing = [
+            [(i, label[kind + 2]) for i, label in enumerate(self.gap_labels) if label[kind + 2]] for kind in kinds
+        ]
 
     # -- gaps --------------------------------------------------------------------------------------------------------
 
@@ -127,21 +166,16 @@ class WholeArm:
     def outlook(self, view: View, posture: Posture, gaps: Sequence[float], rests: Rests) -> Outlook:
         """How far hand and joints may move before any of these gaps can have closed; of a gap that both can close, half
         is granted to each."""
-        hand = turn = arm = inf
-        for gap, label in zip(gaps, self.gap_labels, strict=False):
-            if label.hand:
-                gap *= 0.5 if label.arm else 1.0
-                hand = min(hand, gap / label.hand)
-            if label.turn:
-                turn = min(turn, gap / label.turn)
-            if label.arm:
-                arm = min(arm, gap / label.arm)
+        granted = [inf] * len(self._closing)
+        for kind, closing in enumerate(self._closing):
+            for index, rate in closing:
+                granted[kind] = min(granted[kind], gaps[index] / rate)
+        turn, hand, links, bend, change = granted
         dexterity = min(view.dexterity, posture.dexterity)
         pace = next((i for i, share in enumerate(PACES) if share <= dexterity - PACE_RESERVE), len(PACES) - 1)
         if pace < len(PACES) - 1:
-            arm = min(arm, (dexterity - PACES[pace]) / DEXTERITY_RATE)
-        per_m, per_rad = (float(np.sqrt(np.sum(part * part))) for part in (view.inverse[:, :3], view.inverse[:, 3:]))
-        return Outlook(view.joints_rad, rests, hand, turn, arm, self.body.hand_reach_m, per_m, per_rad, pace)
+            change = min(change, dexterity - PACES[pace])
+        return Outlook(view.joints_rad, rests, turn, (hand, links, bend, change), Rates.of(view, self.body), pace)
 
     # -- preparation -------------------------------------------------------------------------------------------------
 
@@ -161,16 +195,18 @@ class WholeArm:
 
         def gap(about: str, *indices: int) -> Gap:
             parts = [body.parts[i] for i in indices]
-            hand = any(part.frame == body.ee_frame for part in parts)
-            arm = sum(body.lever_m(part) for part in parts if part.frame != body.ee_frame)
-            return Gap("S32", f"{parts[0].name} and {about}", float(hand), 0.0, arm)
+            hands = sum(part.frame == body.ee_frame for part in parts)
+            links = sum(0 < part.frame < body.ee_frame for part in parts)
+            # Where several parts move, each may close its share of the gap.
+            moving = float(hands + links)
+            return Gap("S32", f"{parts[0].name} and {about}", hand=hands and moving, links=links and moving)
 
         labels = [gap(name, i) for i, name, _ in self._touching]
         labels += [gap(body.parts[j].name, i, j) for i, j in self._meeting]
         labels.append(Gap("S33", "tilt of the tool", turn=1.0))
         if body.model.joints:
-            labels += [Gap("S31", f"joint {i}", arm=1.0) for i in range(1, len(body.model.joints) + 1)]
-            labels.append(Gap("S31", "singularity", arm=DEXTERITY_RATE))
+            labels += [Gap("S31", f"joint {i}", bend=1.0) for i in range(1, len(body.model.joints) + 1)]
+            labels.append(Gap("S31", "singularity", dexterity=1.0))
         return [*labels, Gap("S30", "the other arm")]
 
     def _separation(self, posture: Posture, other: Presence) -> float:
@@ -191,3 +227,16 @@ class WholeArm:
 def _nearest(first: Sequence[Capsule], second: Sequence[Capsule], nearest: float) -> float:
     """The least distance of two groups of capsules, if it is below ``nearest``."""
     return min((capsule_distance(a, b) for a in first for b in second), default=nearest)
+
+
+def paces(translation: Profiles, rotation: Profiles) -> tuple[tuple[Profiles, Profiles], ...]:
+    """Profiles of both groups at each of :data:`PACES`: slower, while starts, stops and their smoothness stay."""
+
+    def slower(profile: Profile, pace: float) -> Profile:
+        return profile._replace(speed=profile.speed * pace)
+
+    def at(profiles: Profiles, pace: float) -> Profiles:
+        normal, engage, reset = (slower(p, pace) for p in (profiles.normal, profiles.engage, profiles.reset))
+        return Profiles(normal, engage, reset, profiles.stop)
+
+    return tuple((at(translation, pace), at(rotation, pace)) for pace in PACES)

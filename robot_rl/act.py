@@ -87,27 +87,19 @@ class ActPolicy(ChunkPolicy):
         """One observation → float32 (action_dim,) in [-1, 1]; deterministic always (z = 0)."""
         return self.player.next(lambda: self._chunk(observation))
 
-    def predict(self, observation: Mapping[str, Tensor], noise: Tensor | None = None) -> Tensor:
-        """Chunks (n, horizon, action_dim) with z = 0, the prior's mean."""
-        z = observation["state"].new_zeros(len(observation["state"]), self.config.act.latent)
-        arm, logits = self._decode(observation, z)
-        return self.with_gripper(self.normalize_action.inverse(arm), logits)
+    def parts(self, observation: Mapping[str, Tensor], noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """With z = 0, the prior's mean."""
+        return self._decode(observation, observation["state"].new_zeros(len(observation["state"]), self.config.act.latent))
 
     def loss(self, shown: Shown, generator: torch.Generator) -> Tensor:
         """L1 of the chunk + β KL(q(z | chunk, o) ‖ N(0, I)) (alg. 1), and the gripper's cross-entropy."""
         mean, log_variance = self._encode_style(shown)
         z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator)
         divergence = -0.5 * (1.0 + log_variance - mean**2 - log_variance.exp()).sum(-1).mean()
-        return self._reconstruction(shown, z) + self.config.act.kl_weight * divergence
-
-    def validation_loss(self, shown: Shown) -> Tensor:
-        """What acting would be off by: the reconstruction with z = 0."""
-        return self._reconstruction(shown, shown.action.new_zeros(len(shown), self.config.act.latent))
-
-    def _reconstruction(self, shown: Shown, z: Tensor) -> Tensor:
         arm, logits = self._decode(shown.observation, z)
         error = (arm - self.normalize_action(shown.action[..., : self.arm_dim])).abs()
-        return masked_mean(error, shown.valid) + self.gripper_loss(logits, shown)
+        reconstruction = masked_mean(error, shown.valid) + self.gripper_loss(logits, shown)
+        return reconstruction + self.config.act.kl_weight * divergence
 
     def _encode_style(self, shown: Shown) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z | chunk, o), each (n, latent). Proprioception alone conditions it, as in the

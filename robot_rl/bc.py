@@ -21,9 +21,6 @@ from robot_rl.image_encoder import CameraEncoders
 from robot_rl.networks import mlp
 from robot_rl.types import Episode, Observation
 
-VALIDATION_DRAWS = 4
-"""Times that noise is drawn for each held-out sample: always the same draws, so that losses compare."""
-
 
 class ClonedPolicy(nn.Module):
     """Observation → action: the arm by regression, the gripper by a classification of close, hold, open."""
@@ -80,6 +77,10 @@ class ClonedPolicy(nn.Module):
     def fit_normalizers(self, shown: Shown) -> None:
         """Freeze the statistics to those of ``shown``; without effect once done."""
         self.normalize.fit(shown.observation["state"])
+
+    def validation_loss(self, shown: Shown) -> Tensor:
+        """The training loss: it is deterministic."""
+        return self.loss(shown)
 
     def loss(self, shown: Shown, generator: torch.Generator | None = None) -> Tensor:
         """Mean squared error of the arm plus a tenth of the gripper's cross-entropy."""
@@ -144,15 +145,18 @@ def train_cloned_policy(
     split_rng = np.random.default_rng(seed)
     train, valid = split_by_episode(episodes, policy.horizon, config.validation_fraction, split_rng)
     policy.fit_normalizers(train)
+    if isinstance(policy, FlowPolicy):
+        policy.distilled.fill_(False)
     fit_config = FitConfig(
         steps or config.steps, config.batch_size, config.learning_rate, config.weight_decay, config.patience
     )
     start = partial(_fit, policy, train, valid, seed)
-    result = start(policy.loss, fit_config, folder and folder / "fit")
+    result = start(policy.loss, policy.validation_loss, fit_config, folder and folder / "fit")
     if isinstance(policy, FlowPolicy) and config.flow.distill_steps:
         student = policy.start_distillation()
         shorter = FitConfig(**{**vars(fit_config), "steps": steps or config.flow.distill_steps})
-        distilled = start(policy.distillation_loss, shorter, folder and folder / "distillation", student)
+        where = folder and folder / "distillation"
+        distilled = start(policy.distillation_loss, policy.distillation_error, shorter, where, student)
         result |= {"distillation_loss": distilled["validation_loss"]}
     return result
 
@@ -163,21 +167,18 @@ def _fit(
     valid: Shown,
     seed: int,
     loss: Callable[[Shown, torch.Generator], Tensor],
+    validate: Callable[[Shown], Tensor],
     config: FitConfig,
     folder: Path | None,
     parameters: Sequence[nn.Parameter] | None = None,
 ) -> dict[str, float]:
-    """One stage of training: ``loss`` over augmented samples, the same without augmentation over the held-out ones."""
+    """One stage of training: ``loss`` over augmented samples, ``validate`` over the held-out ones as they are."""
     std, noise = policy.normalize.std, policy.config.noise
-    stochastic = isinstance(policy, FlowPolicy)
-    repeated = valid.rows(torch.arange(len(valid)).repeat(VALIDATION_DRAWS if stochastic else 1))
 
     def training(rows: Tensor, generator: torch.Generator) -> Tensor:
         return loss(train.rows(rows).augmented(noise, std, generator), generator)
 
     def validation() -> float:
-        if isinstance(policy, ActPolicy):
-            return float(policy.validation_loss(repeated))
-        return float(loss(repeated, torch.Generator().manual_seed(seed)))
+        return float(validate(valid))
 
     return Fit(policy, training, validation, len(train), config, seed, folder, parameters).run()

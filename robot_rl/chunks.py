@@ -34,8 +34,10 @@ class Normalizer(nn.Module):
     std: Tensor
     fitted: Tensor
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, shared_scale: bool = False):
+        """``shared_scale`` divides all entries by one number, so that what hardly varies keeps counting little."""
         super().__init__()
+        self.shared_scale = shared_scale
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
         self.register_buffer("fitted", torch.tensor(False))
@@ -44,7 +46,9 @@ class Normalizer(nn.Module):
         """Take the statistics of ``values`` (n, size); does nothing after the first time."""
         if not self.fitted:
             self.mean.copy_(values.mean(0))
-            self.std.copy_(values.std(0, correction=0).clamp(min=STD_FLOOR))
+            variance = values.var(0, correction=0)
+            variance = variance.mean().expand_as(variance) if self.shared_scale else variance
+            self.std.copy_(variance.sqrt().clamp(min=STD_FLOOR))
             self.fitted.fill_(True)
 
     def forward(self, values: Tensor) -> Tensor:
@@ -167,13 +171,31 @@ class ChunkPolicy(nn.Module):
         self.arm_dim = action_dim - (gripper_index is not None)
         self.space = None if gripper_index is None else GripperSpace(gripper_index)
         self.normalize = Normalizer(state_dim)
-        self.normalize_action = Normalizer(self.arm_dim)
+        self.normalize_action = Normalizer(self.arm_dim, shared_scale=True)
         self.cameras = CameraEncoders(cameras or {})
         self.player = ChunkPlayer(config.chunk, self.space is not None)
 
     @abstractmethod
+    def parts(self, observation: Mapping[str, Tensor], noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Arm actions (n, horizon, arm_dim) as normalised, and gripper logits (n, horizon, 3), for observations
+        (n, ...)."""
+
     def predict(self, observation: Mapping[str, Tensor], noise: Tensor | None = None) -> Tensor:
         """Chunks float32 (n, horizon, action_dim) in [-1, 1] for observations (n, ...)."""
+        return self.whole(*self.parts(observation, noise))
+
+    def whole(self, arm: Tensor, logits: Tensor) -> Tensor:
+        """Chunks of whole actions, clipped, from :meth:`parts`."""
+        arm = self.normalize_action.inverse(arm).clamp(-1.0, 1.0)
+        return arm if self.space is None else torch.cat([arm, logits.argmax(-1, keepdim=True) - 1.0], dim=-1)
+
+    def validation_loss(self, shown: Shown) -> Tensor:
+        """Squared error of the steps that would be played, and the gripper's cross-entropy. Training losses tell less:
+        they rise on held-out episodes while what would be done still improves."""
+        arm, logits = self.parts(shown.observation)
+        played = slice(self.config.chunk.execute)
+        error = (self.normalize_action.inverse(arm)[:, played] - shown.action[:, played, : self.arm_dim]) ** 2
+        return masked_mean(error, shown.valid[:, played]) + self.gripper_loss(logits, shown)
 
     def fit_normalizers(self, shown: Shown) -> None:
         """Freeze the statistics to those of ``shown``; without effect once done."""
@@ -209,11 +231,6 @@ class ChunkPolicy(nn.Module):
     def entries(self) -> tuple[str, ...]:
         """Entries of the observation that are looked at."""
         return ("state", *self.cameras.each)
-
-    def with_gripper(self, arm: Tensor, logits: Tensor) -> Tensor:
-        """Arm actions (n, horizon, arm_dim) and gripper logits (n, horizon, 3) → whole actions, clipped."""
-        arm = arm.clamp(-1.0, 1.0)
-        return arm if self.space is None else torch.cat([arm, logits.argmax(-1, keepdim=True) - 1.0], dim=-1)
 
     def gripper_loss(self, logits: Tensor, shown: Shown) -> Tensor:
         """Cross-entropy of the shown gripper targets over the valid steps, weighted; 0 without a gripper."""

@@ -12,7 +12,7 @@ Arch = Literal["mlp", "act", "flow"]
 class ChunkConfig:
     """Chunks of actions (``act`` and ``flow``): how far they reach, and how they are played."""
 
-    horizon: int = 16
+    horizon: int = 8
     """Steps that one prediction covers."""
     execute: int = 4
     """Steps of it that are played before the next prediction; fewer react sooner, more hold a plan longer."""
@@ -54,7 +54,7 @@ class FlowConfig:
     one_step: bool = True
     """Act by the distilled student: one network pass. False integrates the flow."""
     distill_steps: int = 3_000
-    """Gradient steps of the distillation; 0 leaves the student a copy of the flow."""
+    """Gradient steps of the distillation; 0 for none."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class CloningConfig:
 
 CLONING: dict[str, CloningConfig] = {
     "mlp": CloningConfig(),
-    "act": CloningConfig(arch="act", batch_size=128),
+    "act": CloningConfig(arch="act", batch_size=64),
     "flow": CloningConfig(arch="flow"),
 }
 """What ``train-bc --arch NAME`` begins from."""

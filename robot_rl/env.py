@@ -146,6 +146,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             "reward_inputs": {"potential": before, "next_potential": self._potential},
         }
         self._human = human
+        if success or truncated:
+            self.robot.end_episode()
         return self._observation(), float(success), success, truncated, info
 
     def render(self) -> np.ndarray | None:

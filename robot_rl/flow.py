@@ -63,6 +63,7 @@ class FlowPolicy(ChunkPolicy):
         features = state_dim + self.cameras.size
         self.velocity = Velocity(config.flow, self.horizon * self.arm_dim, features)
         self.student = copy.deepcopy(self.velocity)
+        self.register_buffer("distilled", torch.tensor(False))
         self.grip = nn.Sequential(
             nn.Linear(features, config.flow.width),
             nn.LayerNorm(config.flow.width),
@@ -71,6 +72,9 @@ class FlowPolicy(ChunkPolicy):
         )
         self.rng = np.random.default_rng(0)
         """Where :meth:`act` draws its noise when none is given and it is not deterministic; seed or restore at will."""
+
+    distilled: Tensor
+    """Whether the student has been taught; until then the flow acts, whatever ``one_step`` says."""
 
     @property
     def noise_dim(self) -> int:
@@ -94,16 +98,15 @@ class FlowPolicy(ChunkPolicy):
             noise = self.rng.standard_normal(self.noise_shape, np.float32)
         return self.player.next(lambda: self._chunk(observation, noise))
 
-    def predict(
-        self, observation: Mapping[str, Tensor], noise: Tensor | None = None, one_step: bool | None = None
-    ) -> Tensor:
-        """Chunks (n, horizon, action_dim) from noise (n, horizon, arm_dim), or from 0. Differentiable in the noise."""
+    def parts(self, observation: Mapping[str, Tensor], noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """From noise (n, horizon, arm_dim), or from 0; differentiable in it."""
         features = self._features(observation)
-        n, one_step = len(features), self.config.flow.one_step if one_step is None else one_step
-        z = features.new_zeros(n, self.horizon * self.arm_dim) if noise is None else noise.flatten(1)
-        end = self._end(z, features.new_zeros(n, 1), features) if one_step else self._integrate(z, features)
-        arm = self.normalize_action.inverse(end.unflatten(1, self.noise_shape))
-        return self.with_gripper(arm, self.grip(features).unflatten(1, (self.horizon, 3)))
+        z = features.new_zeros(len(features), self.noise_dim) if noise is None else noise.flatten(1)
+        if self.config.flow.one_step and self.distilled:
+            end = self._end(z, features.new_zeros(len(features), 1), features)
+        else:
+            end = self._integrate(z, features)
+        return end.unflatten(1, self.noise_shape), self._logits(features)
 
     def decode(self, state: Tensor, noise: Tensor) -> Tensor:
         """States (n, state_dim) and noise (n, noise_dim) → the first action of each chunk, (n, action_dim): what
@@ -118,8 +121,7 @@ class FlowPolicy(ChunkPolicy):
         z = torch.randn(x.shape, generator=generator)
         t = torch.rand(len(x), 1, generator=generator)
         error = (self.velocity((1.0 - t) * z + t * x, t, features) - (x - z)) ** 2
-        logits = self.grip(features).unflatten(1, (self.horizon, 3))
-        return masked_mean(error, valid) + self.gripper_loss(logits, shown)
+        return masked_mean(error, valid) + self.gripper_loss(self._logits(features), shown)
 
     def distillation_loss(self, shown: Shown, generator: torch.Generator) -> Tensor:
         """Consistency: f(x_n, t_n) against f(x_{n+1}, t_{n+1}), one Euler step of the flow further on. At time 1 f is
@@ -136,9 +138,16 @@ class FlowPolicy(ChunkPolicy):
             wanted = self._end(following, t + 1.0 / steps, features)
         return masked_mean((self._end(at, t, features) - wanted) ** 2, valid)
 
+    def distillation_error(self, shown: Shown) -> Tensor:
+        """Squared distance between what student and flow make of the same noise (a fixed draw of it)."""
+        features, x, _ = self._targets(shown)
+        z = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+        return ((self._end(z, z.new_zeros(len(z), 1), features) - self._integrate(z, features)) ** 2).mean()
+
     def start_distillation(self) -> list[nn.Parameter]:
         """The student begins as the flow itself (f is then one Euler step); the parameters to train."""
         self.student.load_state_dict(self.velocity.state_dict())
+        self.distilled.fill_(True)
         return list(self.student.parameters())
 
     def _targets(self, shown: Shown) -> tuple[Tensor, Tensor, Tensor]:
@@ -148,6 +157,9 @@ class FlowPolicy(ChunkPolicy):
 
     def _features(self, observation: Mapping[str, Tensor]) -> Tensor:
         return torch.cat([self.normalize(observation["state"]), self.cameras(observation)], dim=-1)
+
+    def _logits(self, features: Tensor) -> Tensor:
+        return self.grip(features).unflatten(1, (self.horizon, 3))
 
     def _end(self, x: Tensor, t: Tensor, features: Tensor) -> Tensor:
         """f(x, t) = x + (1 − t) F(x, t)."""

@@ -38,7 +38,7 @@ class Journal:
         return self._spool.last - self._taken
 
     def meet(self, spool: str, first: int) -> int:
-        """An actor's spool begins at record ``first``: the number up to which its records are here, or never will be."""
+        """An actor's spool begins at record ``first``. Up to which number its records are here, or never will be."""
         with self._lock:
             self._received[spool] = max(self._received.get(spool, 0), first - 1)
             return self._received[spool]

@@ -55,7 +55,8 @@ class OffPolicyLearner:
         self.rng = np.random.default_rng([seed, 7])
         self.critic_updates = self.actor_updates = 0
         self.critic_only_left = config.critic_only_updates
-        self._driven: Step | None = None
+        self._driven: dict[tuple[str, int], Step] = {}
+        """Per (run, actor): the person's last step, while they drive."""
 
     @property
     def base_version(self) -> str:
@@ -81,19 +82,21 @@ class OffPolicyLearner:
     def remember(self, step: Step) -> None:
         """Every step goes online; every step the person drove goes to the prior buffer as well, whole segments with the
         observation that followed them."""
-        self.governor.steps += self.online.add(step)
-        before = self._driven
-        if before is not None and step.source != Source.HUMAN:
-            self.prior.finish(before.id, step.observation, step.base_action)
-        self._driven = step if step.source == Source.HUMAN else None
+        if not self.online.add(step):  # delivered twice
+            return
+        self.governor.steps += 1
+        before = self._driven.pop(step.id[:2], None)
         if step.source == Source.HUMAN:
+            self._driven[step.id[:2]] = step
             self.prior.add(step)
+        elif before is not None and before.id.episode == step.id.episode:
+            self.prior.finish(before.id, step.observation, step.base_action)
 
     def finish(self, last: Step, final_observation: Observation, final_base_action: np.ndarray | None = None) -> None:
         """The episode of ``last`` ended: the observation after it, and the base's action there."""
         for buffer in (self.online, self.prior):
             buffer.finish(last.id, final_observation, final_base_action)
-        self._driven = None
+        self._driven.pop(last.id[:2], None)
 
     # -- updates -----------------------------------------------------------------------------------------------------
 
