@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from hardware.camera_health import CameraHealth
 from hardware.interfaces import ArmCommand, ArmState, TeleopSample
-from hardware.posture import Presence
 
 
 class LinkHealth(NamedTuple):
@@ -42,5 +41,3 @@ class GuardInputs(NamedTuple):
     cameras: tuple[CameraHealth, ...] = ()
     link: LinkHealth = LinkHealth()
     disk: DiskHealth | None = None
-    neighbours: tuple[Presence, ...] = ()
-    """The other arms of the cell (S30)."""

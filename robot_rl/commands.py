@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from robot_rl.command import Command, FromDemonstrations, preset_named_in
-from robot_rl.config import CloningConfig, TrainConfig
-from robot_rl.presets import preset
+from robot_rl.config import CloningConfig, TrainConfig, preset
 
 if TYPE_CHECKING:
     from robot_rl.evaluate import Evaluation

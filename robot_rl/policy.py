@@ -6,24 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from robot_rl.base_policy import BasePolicy
-from robot_rl.bc import Cloned, make_cloned_policy
+from robot_rl.bc import ClonedPolicy
 from robot_rl.config import CloningConfig, LearnerConfig, from_dict
 from robot_rl.observation import COMMANDED_GRIPPER
 from robot_rl.rlpd import RLPD
 
 
 class Policy(Protocol):
-    """What acts. One that works over a base policy has it as its attribute ``base``; whoever steps the environment asks
-    the base once a step and hands its action to ``act`` as a third argument. One that keeps a plan has ``reset`` and
-    ``flush`` as a :class:`~robot_rl.base_policy.BasePolicy` does."""
-
     def act(self, observation: Mapping[str, np.ndarray], deterministic: bool = False) -> np.ndarray:
         """One observation → float32 (action_dim,) in [-1, 1]."""
         ...
@@ -48,9 +43,8 @@ class Interface:
         )
 
 
-def save_policy(folder: Path, policy: RLPD | Cloned, interface: Interface, step: int = 0) -> None:
-    """Write ``policy.json`` and ``policy.safetensors``: all that acting needs, nothing that only learning does. A base
-    policy that the actor works over goes into ``base/``."""
+def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface, step: int = 0) -> None:
+    """Write ``policy.json`` and ``policy.safetensors``: all that acting needs, nothing that only learning does."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = "rl" if isinstance(policy, RLPD) else "cloning"
     keep = ("actor.", "average_actor.", "gripper.online.", "critic.", "state_") if kind == "rl" else ("",)
@@ -58,14 +52,9 @@ def save_policy(folder: Path, policy: RLPD | Cloned, interface: Interface, step:
     save_file(tensors, folder / "policy.safetensors")
     about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}
     (folder / "policy.json").write_text(json.dumps(about, indent=1))
-    base = policy.base if isinstance(policy, RLPD) else None
-    if base is not None and not (folder / "base" / "policy.json").exists():
-        if not isinstance(base, Cloned):
-            raise ValueError(f"a base of the kind {type(base).__name__} cannot be saved with a policy: clone one")
-        save_policy(folder / "base", base, interface)
 
 
-def load_policy(folder: Path) -> tuple[RLPD | Cloned, Interface]:
+def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
     """Read what :func:`save_policy` wrote. Raises FileNotFoundError or ValueError, one line, saying what is wrong."""
     folder = Path(folder)
     if not (folder / "policy.json").exists() and (folder / "policy" / "policy.json").exists():
@@ -77,16 +66,13 @@ def load_policy(folder: Path) -> tuple[RLPD | Cloned, Interface]:
         interface = Interface(**about["interface"])
         kind: Literal["rl", "cloning"] = about["kind"]
         sizes = (interface.state_dim, interface.action_dim, interface.gripper_index)
-        policy: RLPD | Cloned
+        policy: RLPD | ClonedPolicy
         if kind == "rl":
-            config = from_dict(LearnerConfig, about["config"])
-            base = load_policy(folder / "base")[0] if config.actor != "gaussian" else None
-            policy = RLPD(config, *sizes, base=cast(BasePolicy, base))
+            policy = RLPD(from_dict(LearnerConfig, about["config"]), *sizes)
         else:
-            policy = make_cloned_policy(from_dict(CloningConfig, about["config"]), *sizes)
+            policy = ClonedPolicy(from_dict(CloningConfig, about["config"]), *sizes)
         tensors = load_file(folder / "policy.safetensors")
-        # A policy that was learned by reinforcement is saved without what only learning needs.
-        unexpected = policy.load_state_dict(tensors, strict=kind == "cloning").unexpected_keys
+        unexpected = policy.load_state_dict(tensors, strict=False).unexpected_keys
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"the policy in '{folder}' cannot be read: {error}") from None
     except Exception as error:  # safetensors raises its own class for a damaged file
