@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil lock clean
+.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard fuzz mutation lock clean
 
 PYTHON ?= python3
 SEED ?= 0
@@ -48,6 +48,16 @@ bench-presets: $(READY)  ## presets against one another on two tasks, three seed
 
 bench-gym-hil: $(GYM_HIL)/.ready renderer  ## gym-hil's PandaPickCube, in an environment of its own; resumable
 	$(GYM_HIL)/bin/python -m benchmarks.gym_hil $(ARGS)
+
+bench-guard: $(READY)  ## loop timing of the guard's process under load, and the properties on the twin at length
+	$(BIN)/python -m benchmarks.guard_timing $(ARGS)
+
+fuzz: $(DEV)  ## a million random inputs to the guard, and long random stories on the twin's arm
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)
+	OMP_NUM_THREADS=1 GUARD_STORIES=60 $(BIN)/python -m pytest -s tests/test_guard_in_twin.py
+
+mutation: $(DEV)  ## do the guard's tests notice small changes of its core? hours, resumable
+	$(BIN)/python -m benchmarks.mutation $(ARGS)
 
 setup: $(DEV) renderer  ## only set up
 

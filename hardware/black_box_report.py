@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hardware.interfaces import ExecutedCommand, GuardMode, Refusal, Source
-from hardware.limits import Limits
+from hardware.limits import numbers
 from hardware.recording import (
     RecordingError,
     decode_geometry,
@@ -158,9 +157,7 @@ def amount_text(limit: str, amount: float) -> str:
     """How far over a limit, with its unit: all of them where a limit has several (m, rad), "-" where it is no
     quantity."""
     units = dict.fromkeys(
-        f.metadata["unit"]
-        for f in dataclasses.fields(Limits)
-        if f.metadata["id"] == limit and f.metadata["unit"] != "-"
+        field.metadata["unit"] for field in numbers() if field.metadata["id"] == limit and field.metadata["unit"] != "-"
     )
     if len(units) > 1:  # A time beside a quantity is how long the quantity may be exceeded.
         units.pop("s", None)

@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from hardware.arm_model import load_arm_model
+from hardware.body import Box, Plane
 from hardware.interfaces import Vector3
 from hardware.limits import Limits
+from hardware.posture import ArmBody
+from hardware.surroundings import Mount, TaskArea
 from hardware.toml_dataclass import ConfigError, from_table, nearest, read_toml
+from hardware.whole_arm import WholeArm
 
 _CELLS = files("hardware") / "cells"
 
@@ -105,6 +110,16 @@ class Cell:
     gripper: GripperSettings = GripperSettings()
     teleop: TeleopSettings = TeleopSettings()
     cameras: Mapping[str, CameraSettings] = field(default_factory=dict)
+    mount: Mount = field(default_factory=Mount)
+    """Where the arm stands in the cell; planes, fixtures and zones are in the cell's frame."""
+    planes: Mapping[str, Plane] = field(default_factory=dict)
+    """What fills half of space: the table."""
+    fixtures: Mapping[str, Box] = field(default_factory=dict)
+    """What stands in the cell whatever the task."""
+    tasks: Mapping[str, TaskArea] = field(default_factory=dict)
+    """What a task adds, by the task's name."""
+    handover_zone: Box | None = None
+    """Two arms: while both end effectors are inside, the hands may meet (S30)."""
     limits: Mapping[str, Limits] = field(default_factory=dict)
     """Named profiles; ``collaborative``, the default, always exists."""
 
@@ -123,6 +138,21 @@ class Cell:
             raise CellError(
                 f"cell {self.name!r} has no limits profile {name!r}; {nearest(name, self.limits)}"
             ) from None
+
+    def whole_arm(self, limits_profile: str, task: str = "") -> WholeArm:
+        """The arm among what stands around it in ``task``; raises :class:`CellError` for an arm without a model."""
+        try:
+            model = load_arm_model(self.arm)
+        except ConfigError as error:
+            raise CellError(f"cell {self.name!r}: {error}") from None
+        if len(self.home_joint_positions_rad) not in (0, len(model.joints)):
+            raise CellError(
+                f"cell {self.name!r}: home_joint_positions_rad has {len(self.home_joint_positions_rad)} entries; "
+                f"{self.arm} has {len(model.joints)} joints"
+            )
+        limits, area = self.profile(limits_profile), self.tasks.get(task, TaskArea())
+        body = ArmBody(model, self.mount.pose, area.held, limits)
+        return WholeArm(body, {**self.planes, **self.fixtures}, area, self.handover_zone, limits)
 
 
 def cell_names() -> list[str]:

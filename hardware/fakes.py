@@ -15,6 +15,7 @@ from hardware.interfaces import (
     ArmState,
     CameraFrame,
     Clock,
+    FrameStamp,
     Pose,
     TeleopSample,
     Vector3,
@@ -73,7 +74,10 @@ class FakeArm:
     wrench: Vector6 = ZERO6
     gone: bool = False
     """The cable is out: reading raises."""
+    stopped: str = ""
+    """Why the arm's own controller has stopped it."""
     commands: int = 0
+    recoveries: int = 0
     reference: ArmReference | None = None
     _read_s: float = -inf
     _commanded_s: float = -inf
@@ -89,18 +93,25 @@ class FakeArm:
         if now > self._read_s:
             self._move(now - self._read_s, now)
             self._read_s = now
-        return ArmState(now, self.pose, self._twist, (0.0,) * 7, (0.0,) * 7, self.wrench, self.gripper_width_m)
+        joints, width = (0.0,) * 7, self.gripper_width_m
+        return ArmState(now, self.pose, self._twist, joints, joints, self.wrench, width, self.stopped)
 
     def command(self, reference: ArmReference) -> None:
         self.reference, self._commanded_s = reference, self.clock.now()
         self.commands += 1
         self.gripper_width_m = reference.gripper_width_m
 
+    def recover(self) -> None:
+        self.stopped, self.reference = "", None
+        self.recoveries += 1
+
     def close(self) -> None:
         self.reference = None
 
     def _move(self, elapsed_s: float, now: float) -> None:
-        stopped = self.reference is None or self.blocked or now - self._commanded_s > self.watchdog_s
+        stopped = (
+            self.reference is None or self.blocked or bool(self.stopped) or now - self._commanded_s > self.watchdog_s
+        )
         if stopped or self.reference is None:
             self._twist = ZERO6
             return
@@ -123,10 +134,12 @@ class FakeCamera:
 
     def connect(self) -> None: ...
 
+    def newest(self) -> FrameStamp:
+        sequence = int((min(self.clock.now(), self.frozen_s) + 1e-9) // self.period_s)
+        return FrameStamp(sequence * self.period_s, sequence)
+
     def read_latest(self, max_age_s: float) -> CameraFrame:
-        now = self.clock.now()
-        sequence = int((min(now, self.frozen_s) + 1e-9) // self.period_s)
-        stamp_s = sequence * self.period_s
+        now, (stamp_s, sequence, _) = self.clock.now(), self.newest()
         if now - stamp_s > max_age_s:
             raise TimeoutError(
                 f"camera {self.name!r}: newest frame is {now - stamp_s:.3f} s old, {max_age_s:.3f} s are allowed; "

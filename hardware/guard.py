@@ -1,7 +1,8 @@
 """The guard: the only path to the arm. A thin, thread-safe shell over the pure core in ``guard_step``.
 
 Modes: DISARMED (boot: nothing is commanded) -> ARMED (engaged at rest, holding) -> RUNNING (someone drives) -> HOLD (a
-controlled stop; the operator resumes) -> FAULT (a stop that only :meth:`Guard.reset` and a new engagement clear).
+controlled stop; the operator resumes) -> FAULT (a stop that only :meth:`Guard.reset` and a new engagement clear). Only
+calls of :meth:`Guard.engage` and :meth:`Guard.resume` let the arm move again: whoever makes them acts for the operator.
 
 It is not a safety-rated device: set speed, force and planes in the arm's own controller too, and keep an emergency stop
 in reach. Every limit, with its source and its test, is in ``docs/safety.md``.
@@ -10,12 +11,13 @@ in reach. Every limit, with its source and its test, is in ``docs/safety.md``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite
+from math import inf
 from threading import RLock
 
+from hardware.camera_health import CameraHealth
 from hardware.cell import Cell
-from hardware.geometry import pose_distance
-from hardware.guard_state import GuardSettings, GuardState, Target, escalate, gripped
+from hardware.guard_inputs import DiskHealth, GuardInputs, LinkHealth
+from hardware.guard_state import GuardSettings, GuardState, Target, disarmed, escalate, gripped
 from hardware.guard_step import snapshot, step
 from hardware.interfaces import (
     ArmCommand,
@@ -23,28 +25,39 @@ from hardware.interfaces import (
     ExecutedCommand,
     Gripper,
     GuardMode,
-    Pose,
     TeleopSample,
 )
 from hardware.mux import MuxState
+from hardware.neighbours import presence
+from hardware.permissions import EngageError, may_engage, may_recover, may_resume
+from hardware.posture import Presence
 from hardware.reference import ZERO3, Motion, Track
-from hardware.safety import GuardInputs
 
-
-class EngageError(RuntimeError):
-    """The guard refused to engage or to resume; the message says why and what to do."""
+__all__ = ["EngageError", "Guard"]
 
 
 class Guard:
     """Call :meth:`tick` every ``cell.guard_period_s``; everything else may be called from any thread."""
 
     def __init__(
-        self, cell: Cell, limits_profile: str = "collaborative", teleop_speed: tuple[float, float] = (0.08, 0.6)
+        self,
+        cell: Cell,
+        limits_profile: str = "collaborative",
+        teleop_speed: tuple[float, float] = (0.08, 0.6),
+        control_hz: float | None = 10.0,
+        task: str = "",
     ) -> None:
-        """``teleop_speed``: speed of the person's target at full deflection, per axis, m/s and rad/s."""
-        self.settings = GuardSettings.of(cell, limits_profile, teleop_speed)
+        """``teleop_speed``: speed of the person's target at full deflection, per axis, m/s and rad/s. ``control_hz``:
+        rate at which the policy commands (S2); None promises none, as a replay does. ``task``: what it adds to the
+        cell (:class:`hardware.surroundings.TaskArea`)."""
+        self.settings = GuardSettings.of(cell, limits_profile, teleop_speed, control_hz, task)
         self._state = GuardState()
+        self.neighbours: tuple[Guard, ...] = ()
+        """Guards of the other arms in the cell (:func:`hardware.neighbours.join`)."""
+        self.presence: Presence | None = None
+        """Where this arm is, for them; None before the first tick, and where it has no neighbours."""
         self._inbox: list[tuple[float, ArmCommand]] = []
+        self._disk: DiskHealth | None = None
         self._lock = RLock()
         self.recorder: Callable[[GuardInputs, GuardState, ExecutedCommand], None] | None = None
         """Called at the end of each tick with what it saw, the state after it and what it commands: the black box."""
@@ -80,7 +93,25 @@ class Guard:
         with self._lock:
             self._inbox.append((arrival_s, command))
 
-    def tick(self, now: float, arm_state: ArmState, teleop_sample: TeleopSample) -> ExecutedCommand:
+    @property
+    def streaming_s(self) -> float:
+        """For how long arm, cameras and teleop reader have been streaming without a gap (S10)."""
+        return self._state.streamed_ticks * self.settings.period_s
+
+    @property
+    def may_restart_s(self) -> float:
+        """From when on :meth:`engage` and :meth:`resume` may be granted again (S11)."""
+        return self._state.stopped_s + self.settings.limits.min_stop_s
+
+    def tick(
+        self,
+        now: float,
+        arm_state: ArmState,
+        teleop_sample: TeleopSample,
+        cameras: tuple[CameraHealth, ...] = (),
+        link: LinkHealth = LinkHealth(),
+        disk: DiskHealth | None = None,
+    ) -> ExecutedCommand:
         """One period of the guard; send ``reference`` of what it returns to the arm unless ``mode`` is DISARMED."""
         with self._lock:
             commands: tuple[ArmCommand, ...] = ()
@@ -88,8 +119,12 @@ class Guard:
                 due = now + 1e-9
                 commands = tuple(command for arrival_s, command in self._inbox if arrival_s <= due)
                 self._inbox = [entry for entry in self._inbox if entry[0] > due]
-            inputs = GuardInputs(arm_state, teleop_sample, commands)
+            others = tuple(other.presence for other in self.neighbours if other.presence is not None)
+            inputs = GuardInputs(arm_state, teleop_sample, commands, cameras, link, disk, others)
+            self._disk = disk
             self._state, executed = step(self.settings, self._state, inputs, now)
+            if self.neighbours:
+                self.presence = presence(self.settings, self._state, arm_state)
             if self.recorder is not None:
                 self.recorder(inputs, self._state, executed)
             return executed
@@ -98,20 +133,12 @@ class Guard:
         """DISARMED -> ARMED: hold the arm where it is (S9). ``gripper`` says what the gripper already does; HOLD keeps
         the last command.
 
-        Raises :class:`EngageError` when not disarmed, or when the arm cannot be read or stands outside the workspace.
+        Raises :class:`EngageError` when not disarmed, too soon after a stop (S11), before everything has streamed for a
+        while (S10), with too little disk (S26), or when the arm cannot be read or stands outside the workspace.
         """
         with self._lock:
             state, pose = self._state, arm_state.T_base_ee
-            if state.mode is not GuardMode.DISARMED:
-                raise EngageError(f"the guard is {state.mode.name}, not DISARMED; reset it before engaging")
-            if not isfinite(sum(pose.position_m) + sum(pose.quat_xyzw)):
-                raise EngageError(f"the arm reports {pose}, which is not finite; reconnect it before engaging")
-            excess = self.settings.workspace.excess(pose.position_m)
-            if excess > self.settings.limits.max_workspace_excess_m:
-                raise EngageError(
-                    f"the arm stands {1000 * excess:.1f} mm outside the workspace, at {_millimetres(pose)}; "
-                    "move it inside by hand before engaging"
-                )
+            may_engage(self.settings, state, arm_state, self._disk, now)
             last = state.gripper
             if gripper != Gripper.HOLD:
                 last = gripped(self.settings, gripper, -inf)
@@ -126,53 +153,68 @@ class Guard:
                 gripper=last,
                 mux=MuxState(session=state.mux.session),
                 engaged_s=now,
+                tick_s=now,
+                streamed_ticks=state.streamed_ticks,
+                actor=state.actor,
+                counts=state.counts,
             )
             return snapshot(self._state, now)
 
     def hold(self, reason: str = "the operator asked for it", mode: GuardMode = GuardMode.HOLD) -> None:
         """Stop, controlled, at the next tick; ``mode`` FAULT latches."""
         with self._lock:
-            if self._state.mode is not GuardMode.DISARMED:
-                self._state = escalate(self._state, mode, reason)
+            state = self._state
+            if state.mode is not GuardMode.DISARMED:
+                self._state = escalate(state, mode, reason, state.tick_s)
+
+    def disarm(self, reason: str = "the operator asked for it") -> None:
+        """Stop, controlled, and be DISARMED once at rest; a FAULT stays one."""
+        with self._lock:
+            self.hold(reason)
+            self._state = self._state._replace(disarming=True)
 
     def resume(self, arm_state: ArmState, now: float) -> None:
         """HOLD -> ARMED, by the operator: the reference goes on from where it stopped (S9), commands on their way are
-        flushed. Raises :class:`EngageError` while braking, or if the arm was moved too far from the reference."""
+        flushed. Raises :class:`EngageError` while braking, too soon after the last cause to stop (S11), or if the arm
+        was moved too far from the reference."""
         with self._lock:
-            state, limits = self._state, self.settings.limits
-            if state.mode is not GuardMode.HOLD:
-                raise EngageError(f"the guard is {state.mode.name}, not HOLD; there is nothing to resume")
-            if not (state.translation.at_rest and state.rotation.at_rest):
-                raise EngageError("the guard still brakes; resume once the arm has stopped")
-            metres, radians = pose_distance(snapshot(state, now).reference.T_base_ee, arm_state.T_base_ee)
-            # Written so that a NaN refuses.
-            if not (metres <= limits.max_engage_mismatch_m and radians <= limits.max_engage_mismatch_rad):
-                raise EngageError(
-                    f"the arm is {1000 * metres:.0f} mm and {radians:.2f} rad from where it was held, more than "
-                    f"{1000 * limits.max_engage_mismatch_m:.0f} mm or {limits.max_engage_mismatch_rad:.2f} rad; "
-                    "reset the guard and engage"
-                )
+            state = self._state
+            may_resume(self.settings, state, snapshot(state, now).reference.T_base_ee, arm_state, now)
             self._flush()
-            self._state = self._state._replace(mode=GuardMode.ARMED, reason="nobody drives yet", engaged_s=now)
+            self._state = self._state._replace(
+                mode=GuardMode.ARMED, reason="nobody drives yet", engaged_s=now, counts=state.counts.forgiven()
+            )
+
+    def recover(self, now: float) -> None:
+        """S12: permission to clear an error of the arm's own controller, once; the guard is DISARMED from here on, so
+        that nothing is sent meanwhile. Raises :class:`EngageError` outside HOLD and FAULT, while braking, or when there
+        have been too many in the window."""
+        with self._lock:
+            state = self._state
+            recoveries_s = may_recover(self.settings, state, now)
+            self._inbox.clear()
+            counts = state.counts._replace(recoveries_s=recoveries_s)
+            self._state = disarmed(state._replace(counts=counts, stopped_s=now), "the arm is being recovered")
 
     def reset(self) -> None:
         """Any mode -> DISARMED, by the operator; commands on their way are flushed."""
         with self._lock:
-            self._flush()
-            self._state = GuardState(gripper=self._state.gripper, mux=self._state.mux)
+            self._inbox.clear()
+            self._state = disarmed(self._state, "not engaged")
 
     def begin_session(self, resetting: bool) -> int:
-        """Flush the inbox and count only commands of the session returned. ``resetting`` slows the reference to S27 and
-        locks the person out."""
+        """Flush the inbox and count only commands of the session returned; until the first of them nothing is stale
+        (S2). ``resetting`` slows the reference to S27 and locks the person out."""
         with self._lock:
             self._flush()
             self._state = self._state._replace(resetting=resetting)
             return self.session
 
+    def promise(self, control_hz: float | None) -> None:
+        """From now on the policy commands at ``control_hz`` (S2)."""
+        with self._lock:
+            self.settings = self.settings.at_rate(control_hz)
+
     def _flush(self) -> None:
         self._inbox.clear()
         self._state = self._state._replace(mux=MuxState(session=self.session + 1))
-
-
-def _millimetres(pose: Pose) -> str:
-    return "(" + ", ".join(f"{1000 * x:.0f}" for x in pose.position_m) + ") mm"

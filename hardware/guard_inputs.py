@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hardware.camera_health import CameraHealth
 from hardware.interfaces import ArmCommand, ArmState, TeleopSample
+from hardware.posture import Presence
 
 
 class LinkHealth(NamedTuple):
@@ -41,3 +42,5 @@ class GuardInputs(NamedTuple):
     cameras: tuple[CameraHealth, ...] = ()
     link: LinkHealth = LinkHealth()
     disk: DiskHealth | None = None
+    neighbours: tuple[Presence, ...] = ()
+    """The other arms of the cell (S30)."""

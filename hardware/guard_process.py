@@ -31,6 +31,7 @@ from hardware.local_robot import LocalRobot
 
 LOCK, SOCKET, BLACK_BOX = "guard.lock", "guard.sock", "black_box"
 _SERVE_S = 0.02
+_REPORT_S = 5.0
 _STOP_TIMEOUT_S = 2.0
 _STILL_M_S = 0.005
 _SWITCH_S = 0.0005
@@ -110,13 +111,13 @@ class GuardProcess:
 
     def run(self, stop: Event) -> None:
         """Serve until ``stop`` is set, then bring the arm to rest. Raises ``RuntimeError`` if the loop died."""
-        reported = 0
+        reported, report_s = 0, self.clock.now()
         while not stop.is_set():
             self.server.serve(_SERVE_S)
             self.clock.sleep_until(self.clock.now())  # Raises what killed a tick.
-            if self.times.missed > reported:
+            if self.times.missed > reported and self.clock.now() >= report_s:
                 _LOG.warning("%d ticks missed so far", self.times.missed)
-                reported = self.times.missed
+                reported, report_s = self.times.missed, self.clock.now() + _REPORT_S
         self.robot.hold("the guard's process was asked to end")
         deadline_s = self.clock.now() + _STOP_TIMEOUT_S
         while not self._stands() and self.clock.now() < deadline_s:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import NamedTuple
 
@@ -12,7 +12,8 @@ from hardware.interfaces import Gripper, GuardMode, Pose, Quaternion, Vector3
 from hardware.limits import Limits
 from hardware.mux import MuxState
 from hardware.reference import ZERO3, Motion, Planner, Profiles, Track, rotation_profiles, translation_profiles
-from hardware.safety import CHECKS, GripperState
+from hardware.safety import GripperState
+from hardware.whole_arm import Outlook, WholeArm, paces
 
 _AT_ORIGIN = Track(Motion(ZERO3), ZERO3)
 
@@ -28,25 +29,58 @@ class GuardSettings:
     period_s: float
     teleop_speed: tuple[float, float]
     """Speed of the person's target at full deflection, per axis: m/s and rad/s."""
+    command_timeout_s: float
+    """Age of the policy's newest command beyond which it is stale (S2); infinite where no rate was promised."""
+    max_dropped: float
+    """Observations that may be dropped in their window (S18)."""
+    enable_switch: bool
+    """The cell has an enable switch (S15)."""
     translation: Profiles
     rotation: Profiles
+    paces: tuple[tuple[Profiles, Profiles], ...]
+    """Both, at each of the speeds that a singularity leaves (S31)."""
     planner: Planner
+    whole_arm: WholeArm
 
     @classmethod
-    def of(cls, cell: Cell, limits_profile: str, teleop_speed: tuple[float, float]) -> GuardSettings:
-        """Settings of a cell under one of its profiles; raises ``CellError`` for an unknown profile."""
+    def of(
+        cls,
+        cell: Cell,
+        limits_profile: str,
+        teleop_speed: tuple[float, float],
+        control_hz: float | None = 10.0,
+        task: str = "",
+    ) -> GuardSettings:
+        """Settings of a cell under one of its profiles, in one of its tasks, for a policy that commands at
+        ``control_hz`` (None: as it likes, as in a replay); raises ``CellError`` for an unknown profile."""
         limits, period_s = cell.profile(limits_profile), cell.guard_period_s
-        return cls(
+        translation, rotation = translation_profiles(limits, period_s), rotation_profiles(limits, period_s)
+        settings = cls(
             limits=limits,
             workspace=cell.workspace,
             gripper=cell.gripper,
             release_s=cell.teleop.release_s,
             period_s=period_s,
             teleop_speed=teleop_speed,
-            translation=translation_profiles(limits, period_s),
-            rotation=rotation_profiles(limits, period_s),
+            command_timeout_s=inf,
+            max_dropped=inf,
+            enable_switch=cell.teleop.enable_switch,
+            translation=translation,
+            rotation=rotation,
+            paces=paces(translation, rotation),
             planner=Planner(),
+            whole_arm=cell.whole_arm(limits_profile, task),
         )
+        return settings.at_rate(control_hz)
+
+    def at_rate(self, control_hz: float | None) -> GuardSettings:
+        """These for a policy that commands, and observes, at ``control_hz``; None: as it likes."""
+        if control_hz is None:
+            return replace(self, command_timeout_s=inf, max_dropped=inf)
+        limits = self.limits
+        timeout_s = max(limits.command_timeout_periods / control_hz, limits.min_command_timeout_s)
+        dropped = limits.max_dropped_share * limits.dropped_window_s * control_hz
+        return replace(self, command_timeout_s=timeout_s, max_dropped=dropped)
 
 
 class Target(NamedTuple):
@@ -56,6 +90,25 @@ class Target(NamedTuple):
     position: Vector3 = ZERO3
     rotation: Vector3 = ZERO3
     """Rotation vector about the anchor."""
+
+
+class Counts(NamedTuple):
+    """When things happened that are allowed now and then: times within their window, oldest first."""
+
+    bad_commands_s: tuple[float, ...] = ()
+    """S1."""
+    recoveries_s: tuple[float, ...] = ()
+    """S12."""
+    dropped_s: tuple[float, ...] = ()
+    """S18."""
+    corrupt_s: tuple[float, ...] = ()
+    """S21."""
+    pushes_s: tuple[float, ...] = ()
+    """S29."""
+
+    def forgiven(self) -> Counts:
+        """What remains when the operator resumes."""
+        return Counts(self.bad_commands_s, self.recoveries_s)
 
 
 class GuardState(NamedTuple):
@@ -73,16 +126,46 @@ class GuardState(NamedTuple):
     mux: MuxState = MuxState()
     resetting: bool = False
     """A reset moves the arm: slower (S27), and the person is not listened to."""
+    disarming: bool = False
+    """HOLD ends DISARMED once at rest."""
     engaged_s: float = -inf
-    bad_commands_s: tuple[float, ...] = ()
-    """When the policy sent something malformed, within the window of S1."""
-    since_s: tuple[float | None, ...] = (None,) * len(CHECKS)
-    """Since when each check has been over its limit."""
+    stopped_s: float = -inf
+    """When there last was a cause to stop (S11)."""
+    tick_s: float = -inf
+    """When the guard last ticked, or engaged (S25)."""
+    streamed_ticks: int = 0
+    """For how many ticks in a row arm, cameras and teleop reader have been fresh (S10)."""
+    actor: int | None = None
+    """Whose commands these are (S24)."""
+    outlook: Outlook | None = None
+    """How far around the last look the whole arm is known to be clear (S30 to S33)."""
+    pace: int = 0
+    """Index into ``GuardSettings.paces``."""
+    counts: Counts = Counts()
+    since_s: tuple[float | None, ...] = ()
+    """Since when each check has been over its limit; empty when none is."""
 
 
-def escalate(state: GuardState, mode: GuardMode, reason: str) -> GuardState:
-    """``state`` in ``mode`` if that is a higher one: HOLD and FAULT are left only by the operator."""
-    return state if mode <= state.mode else state._replace(mode=mode, reason=reason)
+def escalate(state: GuardState, mode: GuardMode, reason: str, now: float) -> GuardState:
+    """``state`` in ``mode`` if that is a higher one: HOLD and FAULT are left only by the operator, and not before some
+    time has passed since the last cause to stop."""
+    if mode > state.mode:
+        return state._replace(mode=mode, reason=reason, stopped_s=now)
+    return state._replace(stopped_s=now)
+
+
+def disarmed(state: GuardState, reason: str) -> GuardState:
+    """``state`` with nothing commanded any more; commands on their way are of an old session."""
+    return GuardState(
+        reason=reason,
+        gripper=state.gripper,
+        mux=MuxState(session=state.mux.session + 1),
+        stopped_s=state.stopped_s,
+        tick_s=state.tick_s,
+        streamed_ticks=state.streamed_ticks,
+        actor=state.actor,
+        counts=state.counts.forgiven(),
+    )
 
 
 def gripped(settings: GuardSettings, command: Gripper, now: float) -> GripperState:

@@ -1,12 +1,15 @@
 """The guard's pure core: ``step(settings, state, inputs, now) -> (state, executed)``.
 
-In order: checks of what is measured, soundness and order of commands, who drives, what of the target is let through,
-the lead over the arm, the motion of the reference.
+In order: soundness and order of commands, the watchdogs, who drives, what of the target is let through, the lead over
+the arm, the motion of the reference.
 """
 
 from __future__ import annotations
 
-from hardware.guard_state import GuardSettings, GuardState, Target, escalate, gripped
+from hardware.clearance import keep_clear
+from hardware.guard_inputs import GuardInputs
+from hardware.guard_state import GuardSettings, GuardState, Target, disarmed, escalate, gripped
+from hardware.guard_watch import count_pushes, receive, watch, watch_disarmed
 from hardware.interfaces import (
     ZERO6,
     ArmCommand,
@@ -20,21 +23,9 @@ from hardware.interfaces import (
     Source,
     TeleopSample,
 )
-from hardware.mux import arbitrate, jog, newest
-from hardware.reference import (
-    PlanningError,
-    advance,
-    angular_velocity,
-    orientation,
-)
-from hardware.safety import (
-    CHECKS,
-    GripperState,
-    GuardInputs,
-    as_unit,
-    debounce,
-    is_sound,
-)
+from hardware.mux import arbitrate, jog
+from hardware.reference import PlanningError, advance, angular_velocity, orientation
+from hardware.safety import GripperState, as_unit, debounce
 from hardware.targets import Refusals, braked, limit_lead, limited, resting_target
 
 
@@ -43,21 +34,27 @@ def step(
 ) -> tuple[GuardState, ExecutedCommand]:
     """One tick at ``now`` (s). Pure: the planner in ``settings`` is scratch space."""
     if state.mode is GuardMode.DISARMED:
+        state = watch_disarmed(settings, state, inputs, now)
         return state, _idle(state, inputs.arm, now)
     refusals: Refusals = []
-    state = _watch(settings, state, inputs, now, refusals)
     command = None
     if inputs.commands:
-        state, command = _receive(settings, state, inputs.commands, now, refusals)
+        state, command = receive(settings, state, inputs.commands, now, refusals)
+    state = watch(settings, state, inputs, now, refusals)
     if state.mode < GuardMode.HOLD:
         state = _drive(settings, state, inputs.teleop, command, now, refusals)
         state = limit_lead(settings, state, inputs.arm, refusals)
-        state = _follow(settings, state, now)
+        state = _move(settings, state, inputs, now, refusals)
+        if refusals:
+            state = count_pushes(settings, state, now, refusals)
     if state.mode >= GuardMode.HOLD:
         state = _stop(settings, state)
     if state.translation.trajectory is not None or state.rotation.trajectory is not None:
         period = settings.period_s
         state = state._replace(translation=advance(state.translation, period), rotation=advance(state.rotation, period))
+    elif state.disarming and state.mode is GuardMode.HOLD:
+        state = disarmed(state, state.reason)
+        return state, _idle(state, inputs.arm, now, tuple(refusals))
     return state, snapshot(state, now, tuple(refusals))
 
 
@@ -77,52 +74,17 @@ def snapshot(state: GuardState, now: float, refusals: tuple[Refusal, ...] = ()) 
             state.gripper.width_m,
         ),
         refusals=refusals,
+        reason=state.reason,
+        proposed=state.mux.proposed,
     )
 
 
-def _idle(state: GuardState, arm: ArmState, now: float) -> ExecutedCommand:
+def _idle(state: GuardState, arm: ArmState, now: float, refusals: tuple[Refusal, ...] = ()) -> ExecutedCommand:
     """Disarmed: the reference is wherever the arm is, and nobody sends it."""
-    reference = ArmReference(arm.T_base_ee, ZERO6, arm.gripper_width_m)
-    return ExecutedCommand(now, arm.T_base_ee, state.gripper.command, Source.HOLD, GuardMode.DISARMED, reference)
-
-
-def _watch(
-    settings: GuardSettings, state: GuardState, inputs: GuardInputs, now: float, refusals: Refusals
-) -> GuardState:
-    """Run the checks; one that persists over its limit escalates the mode."""
-    limits = settings.limits
-    for index, check in enumerate(CHECKS):
-        excess = check.excess(inputs, limits, settings.workspace)
-        since = state.since_s[index]
-        if excess > 0.0:
-            since = now if since is None else since
-            if now - since >= check.persist_s(limits) - 1e-9:  # Ticks lie on a grid, sums of periods only nearly so.
-                refusals.append(Refusal(check.limit, excess, Source.HOLD))
-                state = escalate(state, check.mode, f"{check.limit}: {check.says} (over by {excess:.3g})")
-        else:
-            since = None
-        if since != state.since_s[index]:
-            state = state._replace(since_s=(*state.since_s[:index], since, *state.since_s[index + 1 :]))
-    return state
-
-
-def _receive(
-    settings: GuardSettings, state: GuardState, commands: tuple[ArmCommand, ...], now: float, refusals: Refusals
-) -> tuple[GuardState, ArmCommand | None]:
-    """S1 and the order of commands. A bad command holds at once, however good its neighbours; enough of them fault."""
-    limits = settings.limits
-    sound: list[ArmCommand] = []
-    for command in commands:
-        if is_sound(command, limits):
-            sound.append(command)
-            continue
-        recent = (*(t for t in state.bad_commands_s if now - t < limits.bad_command_window_s), now)
-        mode = GuardMode.FAULT if len(recent) >= limits.bad_commands_to_fault else GuardMode.HOLD
-        refusals.append(Refusal("S1", 1.0, Source.POLICY))
-        state = escalate(state, mode, "S1: the policy sent a command that is not a finite pose with a unit quaternion")
-        state = state._replace(bad_commands_s=recent[-limits.bad_commands_to_fault :])
-    mux, latest = newest(state.mux, sound)
-    return state._replace(mux=mux), latest
+    reference, gripper = ArmReference(arm.T_base_ee, ZERO6, arm.gripper_width_m), state.gripper.command
+    return ExecutedCommand(
+        now, arm.T_base_ee, gripper, Source.HOLD, GuardMode.DISARMED, reference, refusals, state.reason
+    )
 
 
 def _drive(
@@ -163,17 +125,28 @@ def _gripper(
     return gripped(settings, Gripper(wanted), now) if due else state
 
 
+def _move(
+    settings: GuardSettings, state: GuardState, inputs: GuardInputs, now: float, refusals: Refusals
+) -> GuardState:
+    """Towards the target, as far as the whole arm may go (S30 to S33)."""
+
+    def follow(state: GuardState) -> GuardState:
+        return _follow(settings, state, now)
+
+    return keep_clear(settings, state, follow(state), inputs, refusals, follow)
+
+
 def _follow(settings: GuardSettings, state: GuardState, now: float) -> GuardState:
     """Head both groups for the target. Should the planner fail, what is under way still ends at rest inside the box."""
     engaging = now - state.engaged_s < settings.limits.engage_time_s - 1e-9
-    profiles, turns = settings.translation, settings.rotation
+    profiles, turns = settings.paces[state.pace]
     profile = profiles.engage if engaging else profiles.reset if state.resetting else profiles.normal
     turn = turns.engage if engaging else turns.reset if state.resetting else turns.normal
     try:
         translation = settings.planner.follow(state.translation, state.target.position, profile)
         rotation = settings.planner.follow(state.rotation, state.target.rotation, turn)
     except PlanningError as error:
-        return escalate(state, GuardMode.HOLD, f"S6: {error}")
+        return escalate(state, GuardMode.HOLD, f"S6: {error}", now)
     if translation is state.translation and rotation is state.rotation:
         return state
     return state._replace(translation=translation, rotation=rotation)

@@ -99,6 +99,11 @@ class Arm(Protocol):
     @property
     def watchdog_s(self) -> float: ...
 
+    def recover(self) -> None:
+        """Clear an error of the arm's own controller (reflex, protective stop); nothing where there is none. Called for
+        the operator, with no references on their way; ``ConnectionError`` when the arm is gone."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -112,6 +117,11 @@ class Camera(Protocol):
 
     def read_latest(self, max_age_s: float) -> CameraFrame:
         """The newest frame; raises ``TimeoutError`` naming the camera when it is older than ``max_age_s``."""
+        ...
+
+    def newest(self) -> FrameStamp | None:
+        """When the newest frame was exposed and its counter, at once and at next to no cost: the guard asks every tick.
+        None before the first."""
         ...
 
     def close(self) -> None: ...
@@ -145,6 +155,10 @@ class Robot(Protocol):
         ...
 
     def observe(self) -> RobotObservation: ...
+
+    def end_episode(self) -> None:
+        """No commands will come until the next :meth:`reset`."""
+        ...
 
     def close(self) -> None: ...
 

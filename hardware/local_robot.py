@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
-from math import hypot
 from pathlib import Path
 from threading import Lock
 
+from hardware.arrival import has_arrived, is_still, not_arrived
 from hardware.black_box import BlackBox
+from hardware.camera_watch import CameraWatch
 from hardware.cell import Cell
-from hardware.geometry import pose_distance
 from hardware.guard import EngageError, Guard
+from hardware.guard_inputs import DiskHealth, LinkHealth
 from hardware.interfaces import (
+    ZERO6,
     Arm,
     ArmCommand,
     ArmReference,
@@ -31,7 +34,8 @@ from hardware.interfaces import (
 )
 from hardware.step_log import StepLog
 
-_STILL_M_S, _STILL_RAD_S = 0.005, 0.05  # what an arm at rest may still measure
+_LOG = logging.getLogger(__name__)
+_STREAM_TIMEOUT_S = 5.0  # how long a reset waits until the guard may engage
 _POLL_S = 0.05  # how often a reset looks whether it has arrived
 _REPEAT_POLLS = 4  # and repeats its command, should S7 have brought the target back
 
@@ -49,12 +53,23 @@ class LocalRobot:
         limits_profile: str = "collaborative",
         teleop_speed: tuple[float, float] = (0.08, 0.6),
         black_box: Path | None = None,
+        control_hz: float | None = 10.0,
+        task: str = "",
     ) -> None:
         """``teleop_speed``: the person's target at full deflection, per axis: ``max_step_m * control_hz`` and
-        ``max_step_rad * control_hz`` of the task. ``black_box``: folder for the last seconds before each stop. Drivers
-        come connected; :meth:`close` closes them."""
+        ``max_step_rad * control_hz`` of the task. ``black_box``: folder for the last seconds before each stop.
+        ``control_hz``: rate at which :meth:`command` will be called in an episode (S2). ``task``: its name in
+        the cell (S32). Drivers come connected; :meth:`close` closes them."""
         self.arm, self.cameras, self.teleop, self.cell, self.clock = arm, cameras, teleop, cell, clock
-        self.guard = Guard(cell, limits_profile, teleop_speed)
+        self.guard = Guard(cell, limits_profile, teleop_speed, control_hz, task)
+        self.link_health: Callable[[], LinkHealth] = LinkHealth
+        """Asked every tick what is known of whoever proposes commands; its ``skew_s`` is filled in here."""
+        self.disk_health: Callable[[], DiskHealth | None] = lambda: None
+        """Asked every tick how the recorder's disk is; None: nothing is recorded."""
+        limits = self.guard.settings.limits
+        if limits.reason:
+            _LOG.warning("limits profile %r: %s", limits_profile, limits.reason)
+        self._watch = CameraWatch(cameras, cell.cameras, limits.max_skew_s, clock.now())
         self.black_box = None
         if black_box is not None:
             labels = {"cell": cell.name, "limits_profile": limits_profile}
@@ -62,7 +77,8 @@ class LocalRobot:
         self._sequence = 0
         self._lock = Lock()
         self._arm_state = arm.read()
-        self._log = StepLog(self.guard.tick(clock.now(), self._arm_state, TeleopSample(clock.now())))
+        self._sample = TeleopSample(clock.now())
+        self._log = StepLog(self.guard.tick(clock.now(), self._arm_state, self._sample))
         clock.every(cell.guard_period_s, self._tick)
 
     @property
@@ -75,6 +91,7 @@ class LocalRobot:
         stands in HOLD or FAULT and the cell leaves it to a person to clear that."""
         try:
             self._clear_stop()
+            self._await_engageable()
             if plan.teleport is not None:
                 self._teleport(plan.teleport, plan)
             else:
@@ -98,13 +115,12 @@ class LocalRobot:
         """State, frames and what was executed since the last command. Raises ``TimeoutError`` naming a stale camera."""
         with self._lock:
             executed, changes = self._log.summary()
-        settings = self.cell.cameras
-        frames = {
-            name: camera.read_latest(settings[name].max_age_s if name in settings else 0.2)
-            for name, camera in self.cameras.items()
-        }
-        state = self.arm.read()
-        return RobotObservation(self.clock.now(), state, frames, executed, changes)
+        frames = self._watch.take()
+        return RobotObservation(self.clock.now(), self.arm.read(), frames, executed, changes)
+
+    def end_episode(self) -> None:
+        """No more commands until the next reset: their absence is no fault (S2)."""
+        self.guard.begin_session(resetting=False)
 
     def engage_at(self, reference: ArmReference) -> None:
         """Engage anew with the reference at rest at ``reference``, gripper as it is: what drives the arm from here on
@@ -121,6 +137,12 @@ class LocalRobot:
     def resume(self) -> None:
         """The operator clears HOLD; raises :class:`hardware.guard.EngageError` while it brakes."""
         self.guard.resume(self.arm.read(), self.clock.now())
+
+    def recover(self) -> None:
+        """The operator has the arm clear an error of its own controller; the guard is disarmed then. Raises
+        :class:`hardware.guard.EngageError` where that is not granted (S12)."""
+        self.guard.recover(self.clock.now())
+        self.arm.recover()
 
     def close(self) -> None:
         """Disarm, close the drivers, and put on disk what the black box holds."""
@@ -139,7 +161,15 @@ class LocalRobot:
             self._arm_state = self.arm.read()
         except ConnectionError as error:
             self.guard.hold(f"arm lost: {error}", GuardMode.FAULT)
-        executed = self.guard.tick(now, self._arm_state, self.teleop.read(now))
+        try:
+            self._sample = self.teleop.read(now)
+        except ConnectionError:  # Its heartbeat stands still, and the guard holds (S13).
+            self._sample = replace(self._sample, twist=ZERO6)
+        state, link, skew_s = self._arm_state, self.link_health(), self._watch.reported_skew_s()
+        if skew_s is not None:
+            link = link._replace(skew_s=skew_s)
+        cameras = self._watch.look(state.T_base_ee.position_m)
+        executed = self.guard.tick(now, state, self._sample, cameras, link, self.disk_health())
         if executed.mode is not GuardMode.DISARMED:
             try:
                 self.arm.command(executed.reference)
@@ -162,13 +192,23 @@ class LocalRobot:
             self.clock.sleep_until(self.clock.now() + _POLL_S)
         guard.reset()
 
+    def _await_engageable(self) -> None:
+        """S10, S11: until all has streamed, and the last cause to stop lies back, long enough; engaging says if not."""
+        guard, limits, clock = self.guard, self.guard.settings.limits, self.clock
+        deadline = clock.now() + _STREAM_TIMEOUT_S
+        while guard.mode is GuardMode.DISARMED and clock.now() < deadline:
+            if guard.streaming_s >= limits.stream_before_arm_s and clock.now() >= guard.may_restart_s:
+                return
+            clock.sleep_until(clock.now() + _POLL_S)
+
     def _teleport(self, teleport: Callable[[], None], plan: ResetPlan) -> None:
         self.guard.reset()
         teleport()
+        self._watch.restart(self.clock.now())
         self._arm_state = self.arm.read()
         self._engage(plan.gripper, self._arm_state)
-        if not _arrived(self._arm_state, plan.start, plan):
-            raise _not_arrived(self._arm_state, plan.start, plan, "after teleporting")
+        if not has_arrived(self._arm_state, plan.start, plan):
+            raise not_arrived(self._arm_state, plan.start, plan, "after teleporting")
 
     def _engage(self, gripper: Gripper, state: ArmState) -> None:
         executed = self.guard.engage(state, self.clock.now(), gripper)
@@ -198,25 +238,7 @@ class LocalRobot:
                 raise ResetError(f"the guard went to {self.guard.mode.name} during the reset: {self.guard.reason}")
             gripped = plan.gripper in (Gripper.HOLD, self.guard.state.gripper.command)
             state = self._arm_state
-            if gripped and self.guard.at_rest and _still(state) and _arrived(state, goal, plan):
+            if gripped and self.guard.at_rest and is_still(state) and has_arrived(state, goal, plan):
                 return
             if self.clock.now() >= deadline_s:
-                raise _not_arrived(self._arm_state, goal, plan, f"after {plan.timeout_s:g} s")
-
-
-def _still(state: ArmState) -> bool:
-    return hypot(*state.ee_twist[:3]) < _STILL_M_S and hypot(*state.ee_twist[3:]) < _STILL_RAD_S
-
-
-def _arrived(state: ArmState, goal: Pose, plan: ResetPlan) -> bool:
-    metres, radians = pose_distance(state.T_base_ee, goal)
-    return metres <= plan.position_tolerance_m and radians <= plan.rotation_tolerance_rad
-
-
-def _not_arrived(state: ArmState, goal: Pose, plan: ResetPlan, when: str) -> ResetError:
-    metres, radians = pose_distance(state.T_base_ee, goal)
-    return ResetError(
-        f"reset did not arrive: {1000 * metres:.1f} mm and {radians:.3f} rad from the goal {when}, "
-        f"{1000 * plan.position_tolerance_m:.1f} mm and {plan.rotation_tolerance_rad:.3f} rad are allowed; "
-        "clear the way or move the start"
-    )
+                raise not_arrived(self._arm_state, goal, plan, f"after {plan.timeout_s:g} s")

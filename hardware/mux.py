@@ -23,6 +23,10 @@ class MuxState(NamedTuple):
     session: int = 0
     """Only commands of this session count: a reset begins a new one."""
     last_sequence: int = -1
+    commanded_s: float | None = None
+    """When the newest command of this session came (S2), by the receiver's clock; None before the first."""
+    proposed: Pose | None = None
+    """What it asked for."""
 
 
 def arbitrate(state: MuxState, sample: TeleopSample, now: float, release_s: float) -> MuxState:
@@ -34,14 +38,16 @@ def arbitrate(state: MuxState, sample: TeleopSample, now: float, release_s: floa
     return state
 
 
-def newest(state: MuxState, commands: Sequence[ArmCommand]) -> tuple[MuxState, ArmCommand | None]:
-    """The newest of the arrived ``commands`` that belongs to this session and is not older than one already seen."""
+def newest(state: MuxState, commands: Sequence[ArmCommand], now: float) -> tuple[MuxState, ArmCommand | None]:
+    """The newest of the ``commands`` arrived by ``now`` that belongs to this session and is newer than all before."""
     best = None
     last = state.last_sequence
     for command in commands:
         if command.session == state.session and command.sequence > last:
             best, last = command, command.sequence
-    return (state if best is None else state._replace(last_sequence=last)), best
+    if best is None:
+        return state, None
+    return MuxState(state.driver, state.last_takeover_s, state.session, last, now, best.T_base_ee), best
 
 
 def jog(target: Pose, sample: TeleopSample, speed_m_s: float, speed_rad_s: float, period_s: float) -> Pose:

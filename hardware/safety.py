@@ -1,18 +1,16 @@
-"""Limits as pure functions: what is checked of inputs, what is clipped of targets, when the gripper may move.
+"""Limits as pure functions: which commands are sound, what is clipped of targets, when the gripper may move.
 
-Ids are those of ``docs/safety.md``. The guard runs :data:`CHECKS` every tick; a further watchdog is a further entry.
+Ids are those of ``docs/safety.md``; the watchdogs stand in :mod:`hardware.checks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf, isfinite, sqrt
 from typing import NamedTuple
 
-from hardware.cell import Workspace
 from hardware.geometry import quat_normalize
 from hardware.guard_inputs import GuardInputs as GuardInputs
-from hardware.interfaces import ArmCommand, Gripper, GuardMode, Pose, Vector3
+from hardware.interfaces import ArmCommand, Gripper, Pose, Vector3
 from hardware.limits import Limits
 from hardware.reference import Motion, Profiles, stop_distance
 
@@ -22,52 +20,15 @@ RETREAT = 0.95
 """After S7 the target stays this fraction of the lead limit ahead, so that the limit is not touched again at once."""
 
 
-class Check(NamedTuple):
-    """A watchdog on the inputs: ``excess`` > 0, for as long as ``persist_s`` says, moves the guard to ``mode``."""
-
-    limit: str
-    says: str
-    """What it means when it trips, for people."""
-    mode: GuardMode
-    excess: Callable[[GuardInputs, Limits, Workspace], float]
-    """How far over the limit, SI; 0 or less is fine."""
-    persist_s: Callable[[Limits], float] = lambda limits: 0.0
-
-
-def _unreadable(inputs: GuardInputs, limits: Limits, workspace: Workspace) -> float:
-    # A sum is finite only if every term is: one call instead of thirty.
-    arm, teleop = inputs.arm, inputs.teleop
-    pose = arm.T_base_ee
-    total = sum(pose.position_m) + sum(pose.quat_xyzw) + sum(arm.ee_twist) + arm.gripper_width_m
-    return 0.0 if isfinite(total) and isfinite(sum(teleop.twist)) else 1.0
-
-
-def _outside(inputs: GuardInputs, limits: Limits, workspace: Workspace) -> float:
-    return workspace.excess(inputs.arm.T_base_ee.position_m) - limits.max_workspace_excess_m
-
-
-def _overspeed(inputs: GuardInputs, limits: Limits, workspace: Workspace) -> float:
-    x, y, z, *_ = inputs.arm.ee_twist
-    square = x * x + y * y + z * z
-    limit = limits.max_measured_speed_m_s
-    return sqrt(square) - limit if square > limit * limit else 0.0
-
-
-CHECKS: tuple[Check, ...] = (
-    Check("S1", "the arm or the teleop device reports numbers that are not finite", GuardMode.HOLD, _unreadable),
-    Check("S4", "the arm is measured outside the workspace", GuardMode.FAULT, _outside),
-    Check("S5", "the arm moves too fast", GuardMode.FAULT, _overspeed, lambda limits: limits.measured_speed_window_s),
-)
-
-
 def is_sound(command: ArmCommand, limits: Limits) -> bool:
     """S1: finite numbers, right shapes, a unit quaternion. Comparisons are written so that NaN fails them."""
     try:
         (x, y, z), (qx, qy, qz, qw) = command.T_base_ee
         norm = sqrt(qx * qx + qy * qy + qz * qz + qw * qw)
         sound = isfinite(x + y + z) and abs(norm - 1.0) <= limits.quat_norm_tolerance
-        return bool(sound) and command.gripper in _GRIPPER_COMMANDS
-    except (TypeError, ValueError, OverflowError):
+        numbered = isinstance(command.sequence, int) and isinstance(command.session, int)
+        return bool(sound) and numbered and command.gripper in _GRIPPER_COMMANDS
+    except (TypeError, ValueError, OverflowError, AttributeError):
         return False
 
 

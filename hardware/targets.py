@@ -46,7 +46,7 @@ def limited(settings: GuardSettings, state: GuardState, pose: Pose, driver: Sour
         return Target(pose, position, rotation)
     if rotation is turned:
         return Target(Pose(position, pose.quat_xyzw), position, rotation)
-    return _target(state, position, rotation)
+    return target_at(state, position, rotation)
 
 
 def resting_target(settings: GuardSettings, state: GuardState) -> Target:
@@ -57,7 +57,7 @@ def resting_target(settings: GuardSettings, state: GuardState) -> Target:
         return x, y, z
 
     position = settings.workspace.clip(rest(state.translation.motion, settings.translation.normal), INSET_M)
-    return _target(state, position, rest(state.rotation.motion, settings.rotation.normal))
+    return target_at(state, position, rest(state.rotation.motion, settings.rotation.normal))
 
 
 def limit_lead(settings: GuardSettings, state: GuardState, arm: ArmState, refusals: Refusals) -> GuardState:
@@ -77,13 +77,13 @@ def limit_lead(settings: GuardSettings, state: GuardState, arm: ArmState, refusa
     )
     if excess > 0.0:
         refusals.append(Refusal("S7", excess, state.mux.driver))
-        target = _target(state, target.position, turn)
+        target = target_at(state, target.position, turn)
     if target is state.target:
         return state
     return state._replace(target=target, translation=translation, rotation=rotation)
 
 
-def _target(state: GuardState, position: Vector3, rotation: Vector3) -> Target:
+def target_at(state: GuardState, position: Vector3, rotation: Vector3) -> Target:
     """The target at a place of the reference generator's. Its rotation vector is taken from its pose again, so that the
     pose, which is what gets recorded, says all of it: a replay from accepted poses then repeats every bit."""
     quat = orientation(rotation, state.anchor)

@@ -65,6 +65,8 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
 
 def _convert(hint: Any, value: Any, where: str, metadata: Mapping[str, Any]) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if type(None) in args:  # `X | None`: TOML has no null, so what stands in a file is an X.
+        return _convert(args[0], value, where, metadata)
     if dataclasses.is_dataclass(hint):
         return from_table(typing.cast(type[Any], hint), _table(value, where), where)
     if origin is tuple:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from hardware.interfaces import CameraFrame, Clock
+from hardware.interfaces import CameraFrame, Clock, FrameStamp
 from sim.world import World
 
 CAPTURE_PERIOD_S = 0.01
@@ -50,22 +50,26 @@ class SimCamera:
     def close(self) -> None:
         """Nothing of its own to free: the world owns the renderers."""
 
+    def newest(self) -> FrameStamp:
+        """When the frame that :meth:`read_latest` would draw was exposed, without drawing it."""
+        step = self._chosen().step
+        return FrameStamp(step * self.world.timestep_s, step)
+
     def read_latest(self, max_age_s: float) -> CameraFrame:
         """The newest frame that a camera of this delay would have delivered; ``TimeoutError`` if it is too old."""
+        frame = self._draw(self._chosen())
+        age_s = self.world.time_s - frame.stamp_s
+        if age_s > max_age_s:
+            raise TimeoutError(f"camera {self.name!r}: newest frame is {age_s:.3f} s old, {max_age_s:g} s allowed")
+        return frame
+
+    def _chosen(self) -> _Capture:
         world = self.world
         if self._generation != world.generation:
             self._capture(world.time_s)
         newest = world.steps - self.clock.delay_s("camera") / world.timestep_s + 1e-6
-        chosen = self._captures[0]  # Just after a reset no capture is old enough: the oldest since then must do.
-        for capture in self._captures:
-            if capture.step > newest:
-                break
-            chosen = capture
-        frame = self._draw(chosen)
-        if world.time_s - frame.stamp_s > max_age_s:
-            age_s = world.time_s - frame.stamp_s
-            raise TimeoutError(f"camera {self.name!r}: newest frame is {age_s:.3f} s old, {max_age_s:g} s allowed")
-        return frame
+        # Just after a reset no capture is old enough: the oldest since then must do.
+        return next((c for c in reversed(self._captures) if c.step <= newest), self._captures[0])
 
     def _capture(self, now: float) -> None:
         world = self.world

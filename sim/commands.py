@@ -86,34 +86,3 @@ class Tasks(Command):
             rows.append({"task": name, "env": env_id, "max_steps": spec.max_steps, "instruction": spec.instruction})
             env.close()
         return {"tasks": rows}
-
-
-@dataclass(kw_only=True)
-class Twin:
-    """Run a task's arm in real time as a process of its own, for `robot-rl guard` to drive; Ctrl-C ends it."""
-
-    task: str = "reach"
-    """Task by name, for its scene."""
-    cell: str = "twin"
-    """Cell by name, or the path of its .toml file: says in which folder to listen."""
-    folder: Path | None = None
-    """Where to listen; the cell's own folder by default. Give the guard the same."""
-    log: Path | None = None
-    """Log every physics step here (float64 rows; sim.arm_server.read_log reads them)."""
-    seed: int = 0
-    """Seed of the scene."""
-    json: bool = False
-    """Print one JSON object on stdout and nothing else; progress goes to stderr in any case."""
-
-    @classmethod
-    def defaults(cls, arguments: Sequence[str]) -> Twin:
-        return cls()
-
-    def run(self) -> Mapping[str, Any]:
-        from hardware.cell import load_cell
-        from hardware.devices import runtime_folder
-        from sim.arm_server import serve_task
-
-        folder = self.folder or runtime_folder(load_cell(self.cell).name)
-        steps, lost_s = serve_task(self.task, folder, self.seed, self.log)
-        return {"task": self.task, "steps": steps, "lost_s": lost_s}

@@ -119,8 +119,6 @@ class SimArm:
 
     def connect(self) -> None:
         """Hold still where the arm is."""
-        pose = self.world.site_pose("ee")
-        self._target_position[:], self._target_quat[:] = pose.position_m, wxyz_from_xyzw(pose.quat_xyzw)
         self.hold()
 
     def close(self) -> None:
@@ -145,7 +143,7 @@ class SimArm:
         )
 
     def command(self, reference: ArmReference) -> None:
-        """Track ``reference``; without another for ``watchdog_s`` the target freezes."""
+        """Track ``reference``; without another for ``watchdog_s`` the arm holds."""
         (x, y, z), quat = reference.T_base_ee
         twist, world = reference.twist, self.world
         vx, vy, vz = twist[:3]
@@ -170,8 +168,15 @@ class SimArm:
         self.world.data.ctrl[self._gripper] = 0.5 * reference.gripper_width_m
         self.world.set_alarm(self._patience, self.hold)
 
+    def recover(self) -> None:
+        """This controller has no errors of its own to clear; it holds still."""
+        self.hold()
+
     def hold(self) -> None:
-        """Freeze the target where it is and feed nothing forward: what a controller does when its commands stop."""
+        """Stay where the arm is and feed nothing forward: what a controller does when its commands stop. The spring
+        must not pull a moving arm back to its last reference: that would brake three times as hard, and return."""
+        pose = self.world.site_pose("ee")
+        self._target_position[:], self._target_quat[:] = pose.position_m, wxyz_from_xyzw(pose.quat_xyzw)
         self._ctrl[:] = 0.0
 
     def _external_wrench(self, quat: Quaternion) -> Vector6:

@@ -61,7 +61,9 @@ def _robot(
     for view in views.values():
         view.connect()
     teleop_speed = (spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz)
-    return LocalRobot(arm, views, device, cell, clock, spec.limits_profile, teleop_speed)
+    return LocalRobot(
+        arm, views, device, cell, clock, spec.limits_profile, teleop_speed, control_hz=spec.control_hz, task=spec.name
+    )
 
 
 def _person(task: TwinTask, level: str, takeover: Any, seed: int) -> TeleopDevice:

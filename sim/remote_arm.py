@@ -110,6 +110,9 @@ class RemoteArm(Arm):
         except OSError as error:
             raise ConnectionError(f"the twin at {self.path} is gone ({error.strerror or error})") from None
 
+    def recover(self) -> None:
+        """The twin's controller has no errors of its own to clear."""
+
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()

@@ -155,6 +155,7 @@ def _carried_out(
     for _ in range(2):
         robot.reset(ResetPlan(start.arm.T_base_ee, start.executed.gripper, teleport=lambda: _begin(twin, header)))
     robot.engage_at(start.executed.reference)
+    robot.guard.promise(None)  # Only changes were recorded, not every command.
     changes = [change for report in reports for change in report.changes]
     robot.teleop = RecordedTargets(changes, robot.guard, robot.arm)
 

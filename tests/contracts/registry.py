@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
 import pytest
 
-from hardware.cell import load_cell
 from hardware.clock import RealClock
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
 from hardware.interfaces import Arm, Camera, Clock, Gripper, NoTeleop, ResetPlan, Robot, TeleopDevice
@@ -19,6 +18,7 @@ from sim.envs import make
 from sim.scripted_human import ScriptedHuman
 from sim.tasks import make_task
 from sim.world import RendererUnavailable, World
+from tests.hardware.rig import fake_cell
 
 T = TypeVar("T")
 
@@ -81,9 +81,7 @@ def scripted_human() -> Bench[TeleopDevice]:
 
 def fake_robot() -> RobotBench:
     clock = FakeClock(delays_s={"command": 0.02})
-    robot = LocalRobot(
-        FakeArm(clock), {"front": FakeCamera(clock)}, NoTeleop(), replace(load_cell("twin"), cameras={}), clock
-    )
+    robot = LocalRobot(FakeArm(clock), {"front": FakeCamera(clock)}, NoTeleop(), fake_cell(cameras={}), clock)
     return RobotBench(robot, clock, ResetPlan(shifted(POINTING_DOWN, (0.02, 0.01, -0.03)), Gripper.OPEN))
 
 

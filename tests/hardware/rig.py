@@ -2,35 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import nan
+from typing import Any
 
 import numpy as np
 
+from hardware.camera_health import CameraHealth
 from hardware.cell import Cell, load_cell
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeClock, FakeTeleop
 from hardware.guard import Guard
-from hardware.interfaces import ArmCommand, ExecutedCommand, Gripper, Pose
+from hardware.guard_inputs import DiskHealth, LinkHealth
+from hardware.interfaces import ArmCommand, ExecutedCommand, Gripper, GuardMode, Pose
 
 NAN_POSE = Pose((nan, 0.0, 0.2), (0.0, 0.0, 0.0, 1.0))
+
+
+def fake_cell(**changes: Any) -> Cell:
+    """The twin's cell around a :class:`FakeArm`."""
+    return replace(load_cell("twin"), arm="fake", home_joint_positions_rad=(), **changes)
 
 
 class Rig:
     """``tick`` runs the guard's loop as LocalRobot does: read, tick, command."""
 
-    def __init__(self, cell: Cell | None = None, lag_s: float = 0.0, pose: Pose = POINTING_DOWN):
-        self.cell = cell or load_cell("twin")
-        self.clock = FakeClock()
+    def __init__(
+        self,
+        cell: Cell | None = None,
+        lag_s: float = 0.0,
+        pose: Pose = POINTING_DOWN,
+        control_hz: float | None = None,
+        profile: str = "collaborative",
+    ):
+        """Time is 0 at the first engagement. ``control_hz``: rate that the policy promises; None promises none."""
+        self.cell = cell or fake_cell()
+        self.clock = FakeClock(-1.0)
         self.arm = FakeArm(self.clock, pose, lag_s)
         self.arm.connect()
         self.teleop = FakeTeleop()
-        self.guard = Guard(self.cell)
+        self.guard = Guard(self.cell, profile, control_hz=control_hz)
+        self.cameras: tuple[CameraHealth, ...] = ()
+        self.link = LinkHealth()
+        self.disk: DiskHealth | None = None
         self.limits = self.guard.settings.limits
         self.trace: list[ExecutedCommand] = []
         self.measured: list[Pose] = []
         self._sequence = 0
+        self._measured: dict[str, Any] = {}
 
     def engage(self, gripper: Gripper = Gripper.HOLD) -> Rig:
+        """Engage as soon as that is granted: after a second of streaming, half a second after a stop."""
+        for _ in range(200):
+            if self.guard.streaming_s >= 1.0 and self.clock.now() >= self.guard.may_restart_s:
+                break
+            self._tick()
         self.arm.command(self.guard.engage(self.arm.read(), self.clock.now(), gripper).reference)
+        return self
+
+    def resume(self) -> Rig:
+        """The operator resumes at once."""
+        self.guard.resume(self.arm.read(), self.clock.now())
         return self
 
     def ask(self, pose: Pose, gripper: Gripper = Gripper.HOLD, sequence: int | None = None) -> None:
@@ -39,14 +70,28 @@ class Rig:
         self.guard.submit(ArmCommand(pose, gripper, self._sequence, self.guard.session), self.clock.now())
 
     def tick(self, count: int = 1) -> ExecutedCommand:
+        """``count`` periods; the last."""
         for _ in range(count):
-            self.clock.time_s += self.cell.guard_period_s
-            state, sample = self.arm.read(), self.teleop.read(self.clock.now())
-            executed = self.guard.tick(self.clock.now(), state, sample)
-            self.arm.command(executed.reference)
+            executed = self._tick()
             self.trace.append(executed)
-            self.measured.append(state.T_base_ee)
+            self.measured.append(self._state.T_base_ee)
         return self.trace[-1]
+
+    def see(self, count: int = 1, **measured: Any) -> ExecutedCommand:
+        """``count`` periods in which the arm reports what ``measured`` says instead of the truth; the last."""
+        self._measured = measured
+        executed = self.tick(count)
+        self._measured = {}
+        return executed
+
+    def _tick(self) -> ExecutedCommand:
+        self.clock.time_s = round(self.clock.time_s + self.cell.guard_period_s, 9)
+        now = self.clock.now()
+        self._state, sample = replace(self.arm.read(), **self._measured), self.teleop.read(now)
+        executed = self.guard.tick(now, self._state, sample, self.cameras, self.link, self.disk)
+        if executed.mode is not GuardMode.DISARMED:
+            self.arm.command(executed.reference)
+        return executed
 
     @property
     def positions(self) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
 
@@ -20,16 +19,16 @@ from hardware.black_box_report import (
 )
 from hardware.commands import BlackBoxReport
 from hardware.fakes import shifted
-from hardware.interfaces import GuardMode, Source
+from hardware.interfaces import GuardMode
 from hardware.recording import RecordingError, RecordingWriter
 from robot_rl.cli import main
 from tests.hardware.rig import NAN_POSE, Rig
 
 
 def recorded(folder, lag_s: float = 0.01, **options) -> Rig:
-    rig = Rig(lag_s=lag_s)
+    rig = Rig(lag_s=lag_s).engage()
     rig.guard.recorder = BlackBox(folder, rig.guard.settings, {"cell": "twin", "limits_profile": "p"}, **options)
-    return rig.engage()
+    return rig
 
 
 def drive(rig: Rig, ticks: int, step_m: float = 0.006) -> None:
@@ -79,8 +78,8 @@ def test_each_stop_gets_a_file_and_a_hold_that_becomes_a_fault_another(tmp_path)
     rig = recorded(tmp_path, before_s=0.2, after_s=0.05)
     for _ in range(2):
         rig.ask(NAN_POSE)
-        rig.tick(40)
-        rig.guard.resume(rig.arm.read(), rig.clock.now())
+        rig.tick(60)
+        rig.resume()
     rig.guard.hold()
     rig.tick(40)
     rig.guard.hold("no", GuardMode.FAULT)
@@ -182,17 +181,3 @@ def test_what_is_no_black_box_is_refused_in_one_line(tmp_path, capsys):
     assert main(["blackbox", str(tmp_path / "none.mcap")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert BlackBoxReport.defaults([]).page is None
-
-
-def test_a_tick_costs_less_than_two_microseconds(tmp_path):
-    rig = recorded(tmp_path)
-    executed = rig.tick()
-    box, state = rig.guard.recorder, rig.guard.state
-    best = float("inf")
-    for _ in range(20):
-        begin = time.perf_counter()
-        for _ in range(1000):
-            box(None, state, executed)
-        best = min(best, time.perf_counter() - begin)
-    assert best / 1000 < 2e-6
-    assert executed.source in (Source.POLICY, Source.HOLD)

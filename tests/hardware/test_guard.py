@@ -10,11 +10,11 @@ import pytest
 from hardware.fakes import POINTING_DOWN, shifted
 from hardware.geometry import pose_distance, quat_from_rotvec
 from hardware.guard import EngageError, Guard
+from hardware.guard_inputs import GuardInputs
 from hardware.guard_state import GuardState
 from hardware.guard_step import step
 from hardware.interfaces import ZERO6, ArmCommand, ExecutedCommand, Gripper, GuardMode, Pose, Source
 from hardware.reference import Planner, PlanningError
-from hardware.safety import GuardInputs
 from tests.hardware.rig import NAN_POSE, Rig
 
 QUAT = POINTING_DOWN.quat_xyzw
@@ -104,13 +104,13 @@ def test_hold_is_a_controlled_stop_that_only_the_operator_clears():
     rig.guard.hold("test")
     with pytest.raises(EngageError, match="still brakes"):
         rig.tick()
-        rig.guard.resume(rig.arm.read(), rig.clock.now())
+        rig.resume()
     rig.ask(goal)
-    held = rig.tick(25)
+    held = rig.tick(50)
     assert (held.mode, held.source, held.reference.twist) == (GuardMode.HOLD, Source.HOLD, ZERO6)
     assert held.target == held.reference.T_base_ee
     rig.ask(goal)
-    rig.guard.resume(rig.arm.read(), rig.clock.now())
+    rig.resume()
     assert rig.tick(20).reference.T_base_ee == held.reference.T_base_ee  # What was on its way has been flushed.
     rig.ask(goal)
     assert rig.tick(10).reference.twist[0] > 0.0
@@ -126,24 +126,24 @@ def test_the_person_does_not_drive_out_of_hold():
 def test_s9_resuming_is_refused_where_the_arm_was_moved_away():
     rig = Rig().engage()
     rig.guard.hold()
-    rig.tick(5)
+    rig.tick(51)
     rig.arm.blocked = True
     rig.arm.pose = shifted(rig.arm.pose, (0.0, 0.0, 0.051))
     with pytest.raises(EngageError, match="51 mm"):
-        rig.guard.resume(rig.arm.read(), rig.clock.now())
+        rig.resume()
     rig.arm.pose = shifted(POINTING_DOWN, (0.0, 0.0, 0.049))
-    rig.guard.resume(rig.arm.read(), rig.clock.now())
+    assert rig.resume().guard.mode is GuardMode.ARMED
 
 
 def test_only_hold_can_be_resumed_and_reset_disarms_any_mode():
     rig = Rig().engage()
     with pytest.raises(EngageError, match="nothing to resume"):
-        rig.guard.resume(rig.arm.read(), rig.clock.now())
+        rig.resume()
     rig.guard.hold("broken", GuardMode.FAULT)
     rig.guard.hold("later")
     assert (rig.tick(5).mode, rig.guard.reason) == (GuardMode.FAULT, "broken")
     with pytest.raises(EngageError, match="FAULT, not HOLD"):
-        rig.guard.resume(rig.arm.read(), rig.clock.now())
+        rig.resume()
     rig.guard.reset()
     assert rig.tick().mode is GuardMode.DISARMED
     rig.engage()
@@ -221,17 +221,35 @@ def test_s1_a_quaternion_may_be_slightly_off_and_is_normalised(norm, accepted):
     assert sum(c * c for c in executed.target.quat_xyzw) == pytest.approx(1.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("field", ["pose", "twist", "stick"])
-def test_s1_numbers_that_are_not_finite_from_arm_or_person_hold(field):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"T_base_ee": NAN_POSE},
+        {"T_base_ee": None},
+        {"T_base_ee": Pose((0.4, 0.0), QUAT)},
+        {"ee_twist": (0.0, inf, 0.0, 0.0, 0.0, 0.0)},
+        {"ee_twist": (0.0, 0.0, 0.0)},
+        {"wrench": (0.0, 0.0, 0.0, nan, 0.0, 0.0)},
+        {"wrench": (0.0,)},
+        {"gripper_width_m": nan},
+        {"joint_positions_rad": (nan, 0.0)},
+        {"joint_velocities_rad_s": (0.0, -inf)},
+        {"stamp_s": nan},
+    ],
+)
+def test_s1_numbers_that_the_arm_cannot_mean_hold(fault):
     rig = Rig().engage()
-    state, sample = rig.arm.read(), rig.teleop.read(0.0)
-    if field == "pose":
-        state = replace(state, T_base_ee=NAN_POSE)
-    elif field == "twist":
-        state = replace(state, ee_twist=(0.0, inf, 0.0, 0.0, 0.0, 0.0))
-    else:
-        sample = replace(sample, twist=(0.0, 0.0, nan, 0.0, 0.0, 0.0), takeover=True)
-    executed = rig.guard.tick(1.0, state, sample)
+    executed = rig.see(1, **fault)
+    assert (executed.mode, limits_of(executed)) == (GuardMode.HOLD, {"S1"})
+    assert executed.reference.T_base_ee == POINTING_DOWN
+
+
+@pytest.mark.parametrize("fault", [{"twist": (0.0, 0.0, nan, 0.0, 0.0, 0.0)}, {"twist": (0.0,)}, {"heartbeat_s": inf}])
+def test_s1_numbers_that_a_person_cannot_mean_hold(fault):
+    rig = Rig().engage()
+    rig.tick()
+    sample = replace(rig.teleop.read(0.02), takeover=True, **fault)
+    executed = rig.guard.tick(0.02, replace(rig.arm.read(), stamp_s=0.02), sample)
     assert (executed.mode, limits_of(executed)) == (GuardMode.HOLD, {"S1"})
     assert executed.reference.T_base_ee == POINTING_DOWN
 
@@ -266,18 +284,14 @@ def test_s4_an_arm_measured_outside_faults(outside_m, mode):
 )
 def test_s5_a_measured_speed_over_the_limit_for_the_window_faults(speed_m_s, ticks, mode):
     rig = Rig().engage()
-    state = replace(rig.arm.read(), ee_twist=(0.0, 0.0, speed_m_s, 0.0, 0.0, 0.0))
-    for tick in range(ticks):
-        executed = rig.guard.tick(0.01 * (tick + 1), state, rig.teleop.read(0.0))
-    assert executed.mode is mode
+    assert rig.see(ticks, ee_twist=(0.0, 0.0, speed_m_s, 0.0, 0.0, 0.0)).mode is mode
 
 
 def test_s5_a_short_excess_is_forgotten():
     rig = Rig().engage()
-    slow = rig.arm.read()
-    fast = replace(slow, ee_twist=(0.0, 0.0, 0.4, 0.0, 0.0, 0.0))
-    for tick, state in enumerate([fast, fast, slow] * 5):
-        assert rig.guard.tick(0.01 * tick, state, rig.teleop.read(0.0)).mode is GuardMode.ARMED
+    for _ in range(5):
+        assert rig.see(2, ee_twist=(0.0, 0.0, 0.4, 0.0, 0.0, 0.0)).mode is GuardMode.ARMED
+        assert rig.see(1, ee_twist=ZERO6).mode is GuardMode.ARMED
 
 
 def test_s6_a_target_is_reached_exactly_in_position_and_orientation():

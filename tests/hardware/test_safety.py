@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -11,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware import safety
-from hardware.cell import load_cell
-from hardware.fakes import POINTING_DOWN, FakeArm, FakeClock
-from hardware.interfaces import Gripper, Pose, TeleopSample
+from hardware.fakes import POINTING_DOWN
+from hardware.interfaces import Gripper, Pose
 from hardware.limits import Limits
 from hardware.mux import within_reach
 from hardware.reference import Motion, translation_profiles
@@ -32,16 +30,6 @@ def test_reach_and_norm_clips_are_balls(target, reference, reach):
     assert np.linalg.norm(clipped) == pytest.approx(min(reach, np.linalg.norm(offset)))
     np.testing.assert_allclose(np.cross(clipped, offset), 0.0, atol=1e-9)
     np.testing.assert_allclose(safety.clip_norm(tuple(offset.tolist()), reach), clipped, atol=1e-12)
-
-
-@pytest.mark.parametrize("direction", [(1, 0, 0), (0, -1, 0), (0, 0, 1), (1, 1, 1), (-1, 1, 0)])
-@pytest.mark.parametrize(("factor", "trips"), [(0.999, False), (1.001, True)])
-def test_s5_measured_speed_is_a_norm(direction, factor, trips):
-    check = next(check for check in safety.CHECKS if check.limit == "S5")
-    size = factor * LIMITS.max_measured_speed_m_s / sqrt(sum(d * d for d in direction))
-    twist = (*(d * size for d in direction), 9.0, 9.0, 9.0)
-    inputs = safety.GuardInputs(replace(FakeArm(FakeClock()).read(), ee_twist=twist), TeleopSample(0.0))
-    assert (check.excess(inputs, LIMITS, load_cell("twin").workspace) > 0.0) is trips
 
 
 @given(st.tuples(*[st.floats(-1.0, 1.0)] * 4).filter(lambda q: np.linalg.norm(q) > 0.1), st.floats(0.992, 1.008))

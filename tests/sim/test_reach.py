@@ -62,7 +62,9 @@ def test_the_person_reaches_every_goal_and_is_named() -> None:
 def test_a_scripted_reset_arrives_where_a_teleport_would() -> None:
     states = []
     for reset in ("teleport", "scripted"):
-        observation, info = make("reach", reset=reset).reset(seed=4)
+        env = make("reach", reset=reset)
+        env.reset(seed=3)  # The first of all waits until everything has streamed for a second (S10).
+        observation, info = env.reset(seed=4)
         states.append(observation["state"])
         assert (info["reset_s"] > 0.3) == (reset == "scripted")
     assert np.allclose(states[0][:3], states[1][:3], atol=0.1)  # 5 mm in units of 50 mm: the tolerance of a reset.

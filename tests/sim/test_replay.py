@@ -71,7 +71,7 @@ def test_a_policy_in_contact_is_repeated_exactly(pushed):
     assert any(step.raw.executed.refusals for step in steps)  # the guard had to intervene, too
     for path in pushed:
         report = replay(path)
-        assert report.exact and report.steps in (30, 50)
+        assert report.exact and report.steps == len(read_episode(path).steps) > 20
         assert (report.max_position_error_m, report.max_joint_error_rad) == (0.0, 0.0)
 
 

@@ -1,0 +1,343 @@
+"""``make mutation``: do the guard's tests notice when its core is wrong?
+
+Every mutant (:mod:`benchmarks.mutants`) of the core's modules meets the tests that run its line, fastest first, in a
+forked process that takes the mutated source instead of the file; nothing on disk is touched. A failing test, an error
+and a test that does not end kill it. What survives is listed in ``benchmarks/mutation.md`` with its explanation, kept in
+``benchmarks/mutation.toml``. Results are kept as they come, so that an interrupted run goes on; a module that changed
+starts anew, and survivors meet the tests again when those changed.
+
+Why not mutmut or cosmic-ray: both start pytest, numpy, scipy and hypothesis anew for every mutant, which costs several
+times what the tests do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.abc
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from benchmarks.mutants import Mutant, mutants
+from benchmarks.page import put
+from hardware.toml_dataclass import read_toml
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = (
+    *("safety", "guard_step", "guard_state", "guard", "targets", "reference", "mux"),
+    *("checks", "guard_watch", "permissions", "arrival", "camera_watch", "camera_health"),
+    *("whole_arm", "clearance", "posture", "neighbours", "kinematics", "body"),
+)
+"""Modules of ``hardware`` that decide what goes to the arm; those not there (yet) are left out."""
+TESTS = ("tests/hardware",)
+"""Where the core's tests are."""
+EXCLUDED = ("recording", "black_box", "clock", "cell", "guard_process", "guard_socket", "devices")
+"""Test modules that run the core's lines but judge something else."""
+RESULTS = ROOT / "benchmarks" / "results" / "mutation.jsonl"
+SURVIVORS = ROOT / "benchmarks" / "mutation.md"
+EXPLANATIONS = ROOT / "benchmarks" / "mutation.toml"
+_PRELOADED = (
+    "numpy",
+    "scipy.spatial.transform",
+    "hypothesis",
+    "hypothesis.strategies",
+    "pytest",
+    "ruckig",
+    "mcap.writer",
+)
+_OURS = ("hardware", "sim", "robot_rl", "tests", "benchmarks.fuzz")
+_KILLED, _SURVIVED, _TIMED_OUT = "killed", "survived", "timeout"
+
+
+@dataclass
+class Options:
+    """Mutate the guard's core and run its tests."""
+
+    modules: tuple[str, ...] = CORE
+    """Which of the core's modules."""
+    workers: int = os.cpu_count() or 2
+    """Processes."""
+    sample: int = 0
+    """Only this many mutants a module, drawn evenly; 0 for all."""
+    page: bool = True
+    """Write the score into RESULTS.md and the survivors into mutation.md."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """A test that runs a line, and how long it takes."""
+
+    node: str
+    seconds: float
+
+
+class _Replacement(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+    """Loads one module from given source."""
+
+    def __init__(self, module: str, source: str):
+        self.module, self.source = module, source
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self.module else None
+
+    def get_filename(self, fullname: str) -> str:
+        return f"<mutant of {self.module}>"
+
+    def get_data(self, path: Any) -> bytes:
+        return self.source.encode()
+
+
+def path_of(module: str) -> Path:
+    return ROOT / "hardware" / f"{module}.py"
+
+
+def digest(*paths: Path) -> str:
+    """Of the contents of ``paths``."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+def test_files() -> list[Path]:
+    found = [path for folder in TESTS for path in sorted((ROOT / folder).glob("test_*.py"))]
+    return [path for path in found if not any(path.stem == f"test_{name}" for name in EXCLUDED)]
+
+
+def tests_by_line(modules: Sequence[str]) -> dict[tuple[str, int], list[Test]]:
+    """Which tests run which line of ``modules``, fastest first: one run of the tests under coverage."""
+    pid = os.fork()
+    folder = RESULTS.parent / "mutation_coverage"
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / "data"
+    if pid == 0:
+        os._exit(_measure_coverage(modules, data))
+    _, status = os.waitpid(pid, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit("the guard's tests fail without any mutant: mend them first (pytest tests/hardware)")
+    durations: dict[str, float] = json.loads((folder / "durations.json").read_text())
+    from coverage import CoverageData
+
+    measured = CoverageData(str(data))
+    measured.read()
+    lines: dict[tuple[str, int], list[Test]] = {}
+    for module in modules:
+        for line, contexts in measured.contexts_by_lineno(str(path_of(module))).items():
+            nodes = {context.partition("|")[0] for context in contexts if context}
+            tests = [Test(node, durations.get(node, 1.0)) for node in nodes]
+            lines[module, line] = sorted(tests, key=lambda test: test.seconds)
+    return lines
+
+
+def tests_of(module: str, mutant: Mutant, lines: Mapping[tuple[str, int], list[Test]]) -> list[Test]:
+    """The tests that run the mutant's line or the beginning of its statement. What runs at import concerns all."""
+    found = lines.get((module, mutant.line)) or lines.get((module, mutant.statement))
+    if found:
+        return found
+    every = {test for (name, _), tests in lines.items() if name == module for test in tests}
+    return sorted(every, key=lambda test: test.seconds)
+
+
+def _measure_coverage(modules: Sequence[str], data: Path) -> int:
+    import pytest
+    from coverage import Coverage
+
+    coverage = Coverage(str(data), include=[str(path_of(module)) for module in modules], config_file=False)
+    durations: dict[str, float] = defaultdict(float)
+
+    class Plugin:
+        @pytest.hookimpl(hookwrapper=True)
+        def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
+            coverage.switch_context(item.nodeid)
+            yield
+            coverage.switch_context("")
+
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            durations[report.nodeid] += report.duration
+
+    coverage.start()
+    code = _pytest([str(path) for path in test_files()], Plugin())
+    coverage.stop()
+    coverage.save()
+    (data.parent / "durations.json").write_text(json.dumps(durations))
+    return int(code)
+
+
+def _pytest(arguments: Sequence[str], *plugins: object) -> int:
+    import pytest
+    from hypothesis import Phase, settings
+
+    settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate), database=None, deadline=None)
+    settings.load_profile("mutation")
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore", "--no-header", "--tb=no"]
+    return int(pytest.main([*options, *arguments], plugins=list(plugins)))
+
+
+def judge(module: str, mutant: Mutant, tests: Sequence[Test]) -> int:
+    """In a forked process: 0 if every test passes with the mutant in place."""
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(60 + int(20.0 * sum(test.seconds for test in tests)))
+    for name in [name for name in sys.modules if name.split(".")[0] in _OURS or name in _OURS]:
+        del sys.modules[name]
+    sys.meta_path.insert(0, _Replacement(f"hardware.{module}", mutant.source))
+    return _pytest([test.node for test in tests])
+
+
+class Run:
+    """Mutants not judged yet, judged in parallel."""
+
+    def __init__(self, options: Options):
+        self.options = options
+        self.modules = [module for module in options.modules if path_of(module).exists()]
+        self.tests_digest = digest(*test_files(), *sorted((ROOT / "tests/hardware").glob("rig*.py")))
+        self.sources = {module: digest(path_of(module)) for module in self.modules}
+        self.results = self._known()
+        self._running: dict[int, tuple[str, Mutant, float]] = {}
+
+    def all(self) -> None:
+        """Judge what is left."""
+        waiting = list(self._waiting())
+        if not waiting:
+            return
+        print(f"{len(waiting)} mutants to judge", file=sys.stderr, flush=True)
+        lines = tests_by_line(self.modules)
+        begin, done = time.monotonic(), 0
+        for module, mutant in waiting:
+            while len(self._running) >= self.options.workers:
+                done += self._reap()
+                self._say(done, len(waiting), begin)
+            self._start(module, mutant, tests_of(module, mutant, lines))
+        while self._running:
+            done += self._reap()
+        self._say(done, len(waiting), begin, always=True)
+
+    def _known(self) -> dict[tuple[str, int], dict[str, Any]]:
+        """What earlier runs found that still counts."""
+        known = {}
+        for line in RESULTS.read_text().splitlines() if RESULTS.exists() else ():
+            row = json.loads(line)
+            if self.sources.get(row["module"]) != row["source"]:
+                continue
+            if row["outcome"] == _SURVIVED and row["tests"] != self.tests_digest:
+                known.pop((row["module"], row["index"]), None)
+                continue
+            known[row["module"], row["index"]] = row
+        return known
+
+    def _waiting(self) -> Iterator[tuple[str, Mutant]]:
+        for module in self.modules:
+            found = list(mutants(path_of(module).read_text()))
+            step = max(1, len(found) // self.options.sample) if self.options.sample else 1
+            yield from ((module, m) for m in found[::step] if (module, m.index) not in self.results)
+
+    def _start(self, module: str, mutant: Mutant, tests: Sequence[Test]) -> None:
+        if not tests:  # No test runs the line.
+            self._note(module, mutant, _SURVIVED, 0.0)
+            return
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = judge(module, mutant, tests)
+            finally:
+                os._exit(min(code, 1))
+        self._running[pid] = (module, mutant, time.monotonic())
+
+    def _reap(self) -> int:
+        pid, status = os.wait()
+        module, mutant, begin = self._running.pop(pid)
+        code = os.waitstatus_to_exitcode(status)
+        outcome = _SURVIVED if code == 0 else _TIMED_OUT if code == -signal.SIGALRM else _KILLED
+        self._note(module, mutant, outcome, time.monotonic() - begin)
+        return 1
+
+    def _note(self, module: str, mutant: Mutant, outcome: str, seconds: float) -> None:
+        row = {
+            "module": module,
+            "index": mutant.index,
+            "line": mutant.line,
+            "change": mutant.change,
+            "outcome": outcome,
+            "seconds": round(seconds, 1),
+            "source": self.sources[module],
+            "tests": self.tests_digest,
+        }
+        self.results[module, mutant.index] = row
+        RESULTS.parent.mkdir(exist_ok=True)
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def _say(self, done: int, wanted: int, begin: float, always: bool = False) -> None:
+        if always or done % 50 == 0:
+            left = (time.monotonic() - begin) / max(done, 1) * (wanted - done)
+            print(f"{done}/{wanted}, about {left / 60:.0f} min left", file=sys.stderr, flush=True)
+
+
+def explanations() -> dict[str, str]:
+    """Why a survivor is no fault, or not worth a test: ``module: change`` → reason."""
+    if not EXPLANATIONS.exists():
+        return {}
+    return {str(key): str(value) for key, value in read_toml(EXPLANATIONS).items()}
+
+
+def score_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Mutants, survivors and the share noticed, a module a row, in Markdown."""
+    lines = ["| module | mutants | survived | noticed |", "|---|---|---|---|"]
+    by_module: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in results:
+        by_module[row["module"]].append(row)
+    for module, rows in [*sorted(by_module.items()), ("**all**", list(results))]:
+        survived = sum(row["outcome"] == _SURVIVED for row in rows)
+        lines.append(f"| {module} | {len(rows)} | {survived} | {100 * (1 - survived / max(len(rows), 1)):.1f} % |")
+    return "\n".join(lines)
+
+
+def survivors_page(results: Sequence[Mapping[str, Any]]) -> str:
+    """The list of survivors with their explanations, in Markdown."""
+    reasons = explanations()
+    lines = ["# Mutants of the guard's core that its tests let live", "", "`make mutation` writes this page.", ""]
+    lines += ["| module | line | change | why |", "|---|---|---|---|"]
+    for row in sorted(results, key=lambda row: (row["module"], row["index"])):
+        if row["outcome"] == _SURVIVED:
+            why = reasons.get(f"{row['module']}: {row['change']}", "not looked at yet")
+            change = row["change"].replace("|", "\\|")
+            lines.append(f"| {row['module']} | {row['line']} | `{change}` | {why} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    options = tyro.cli(Options)
+    os.chdir(ROOT)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    sys.path.insert(0, str(ROOT))
+    for module in _PRELOADED:
+        importlib.import_module(module)
+    run = Run(options)
+    try:
+        run.all()
+    finally:
+        rows = list(run.results.values())
+        table = score_table(rows)
+        print(table)
+        if options.page:
+            put("mutation", table)
+            SURVIVORS.write_text(survivors_page(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
