@@ -9,18 +9,16 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from hardware.geometry import quat_inverse, quat_normalize, quat_rotate, wxyz_from_xyzw
+from hardware.geometry import pose_add, quat_inverse, quat_normalize, quat_rotate, wxyz_from_xyzw
 from hardware.interfaces import ZERO6, ArmReference, ArmState, Pose, Quaternion, Vector3, Vector6
 from sim.camera import SimCamera
+from sim.operational_space import OperationalSpace
 from sim.world import World
 
 __all__ = ["SimArm", "SimCamera", "SimClock"]
 
 JOINTS = 7
 IMPEDANCES = 6
-APPARENT_INERTIA = (10.0, 5.5, 8.0, 0.5, 0.5, 0.1)
-"""kg and kg m²: the arm at its end effector over the table, base axes (diagonal of its operational-space inertia). Fed
-forward with the reference's acceleration, so that starts and stops are followed too."""
 MAX_ACCELERATION = 5.0
 """m/s² and rad/s²: a change of the reference beyond this is a jump, not an acceleration."""
 
@@ -100,16 +98,18 @@ class SimArm:
         self._ctrl = data.ctrl[first : first + IMPEDANCES]
         gain, damping = model.actuator_gainprm[first : first + 6, 0], -model.actuator_biasprm[first : first + 6, 2]
         self._velocity_gain = (damping / gain).tolist()
-        self._acceleration_gain = (np.array(APPARENT_INERTIA) / (gain * reference_period_s)).tolist()
-        self._max_change = [MAX_ACCELERATION * reference_period_s] * IMPEDANCES
+        self._dynamics = OperationalSpace(world, "ee")
+        self._gain = gain.tolist()
+        self._rate_hz, self._max_change = 1.0 / reference_period_s, MAX_ACCELERATION * reference_period_s
         self._twist, self._generation = ZERO6, world.generation
         self._gripper = model.actuator("gripper").id
         self._sensors = data.sensordata[6 : 6 + 13]
         self._wrench = data.userdata[:6]
         self._tool_weight_n, self._tool_centre = _tool_weight(model)
         self._ee_offset = tuple((model.site("ee").pos - model.site("wrist").pos).tolist())
-        # References arrive in stairs; a real controller interpolates them at 1 kHz: half a stair ahead on average.
-        self._lead_s = 0.5 * reference_period_s
+        # References arrive in stairs; a real controller interpolates at 1 kHz between the last two: on average it is at
+        # the middle of the way.
+        self._half_period_s = 0.5 * reference_period_s
         self._patience = round(watchdog_s / world.timestep_s)
 
     @property
@@ -144,11 +144,10 @@ class SimArm:
 
     def command(self, reference: ArmReference) -> None:
         """Track ``reference``; without another for ``watchdog_s`` the arm holds."""
-        (x, y, z), quat = reference.T_base_ee
-        twist, world = reference.twist, self.world
-        vx, vy, vz = twist[:3]
-        lead = self._lead_s
-        self._target_position[:] = (x + lead * vx, y + lead * vy, z + lead * vz)
+        twist, world, back_s = reference.twist, self.world, -self._half_period_s
+        vx, vy, vz, wx, wy, wz = twist
+        back = (back_s * vx, back_s * vy, back_s * vz, back_s * wx, back_s * wy, back_s * wz)
+        self._target_position[:], quat = pose_add(reference.T_base_ee, back)
         self._target_quat[:] = wxyz_from_xyzw(quat)
         if world.generation != self._generation:  # The arm was placed: what it tracked before is no acceleration.
             self._generation, self._twist = world.generation, twist
@@ -156,10 +155,12 @@ class SimArm:
         if twist == before == ZERO6:
             self._ctrl[:] = 0.0
         else:
+            limit, rate_hz = self._max_change, self._rate_hz
+            acceleration = [rate_hz * min(max(v - u, -limit), limit) for v, u in zip(twist, before, strict=True)]
             x, y, z, rx, ry, rz = (
-                k * v + m * min(max(v - u, -limit), limit)
-                for k, m, limit, v, u in zip(
-                    self._velocity_gain, self._acceleration_gain, self._max_change, twist, before, strict=True
+                0.5 * k * (v + u) + force / gain
+                for k, v, u, force, gain in zip(
+                    self._velocity_gain, twist, before, self._dynamics.force(acceleration), self._gain, strict=True
                 )
             )
             # The actuators act along the axes of the target.

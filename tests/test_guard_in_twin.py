@@ -78,19 +78,16 @@ def test_s5_the_arm_is_never_faster_than_allowed_in_any_20_ms(stories):
     assert 0.1 < worst <= limit
 
 
-def test_s4_the_reference_never_leaves_the_box_and_the_arm_follows_it_closely(stories):
-    """The twin's controller feeds forward a constant inertia, and where the reference stops at a wall from full speed the
-    arm overshoots by up to 4 mm: more than the 1 mm one would like, less than what faults."""
+def test_s4_neither_the_reference_nor_the_arm_leaves_the_box(stories):
     low, high = np.array(CELL.workspace.min_m), np.array(CELL.workspace.max_m)
     outside = max(
         float(np.maximum(low - twin.log[:, 1:4], twin.log[:, 1:4] - high).max(axis=1).max()) for twin in stories
     )
     reference = max(CELL.workspace.excess(tuple(tick[1:4])) for twin in stories for tick in twin.ticks)
-    limit = stories[0].limits.max_workspace_excess_m
-    report("S4 measured outside the box", 1000 * outside, 1000 * limit, "mm")
+    report("S4 measured outside the box", 1000 * outside, 1.0, "mm")
     report("S4 commanded outside the box", 1000 * reference, 0.0, "mm")
     assert -0.001 < reference <= 0.0
-    assert outside < limit
+    assert outside <= 0.001
 
 
 def test_s6_reference_acceleration_and_jerk(stories):
@@ -129,10 +126,6 @@ class Stop(NamedTuple):
     """Until the arm was slower than 5 mm/s for good."""
     travel_m: float
     """How far it ever went from where it was."""
-    late_speed_m_s: float
-    """The greatest from 200 ms on."""
-    late_motion_m: float
-    """How far it still was, from 200 ms on, from where it came to rest."""
 
 
 def stop_from(cell: Cell, speed_up_s: float, seed: int, direction: np.ndarray) -> Stop:
@@ -147,14 +140,11 @@ def stop_from(cell: Cell, speed_up_s: float, seed: int, direction: np.ndarray) -
     twin.wait(1.0)
     log = twin.log[steps - 1 :]
     speed, away = norms(log[:, 4:7]), norms(log[:, 1:4] - log[0, 1:4])
-    late, rest = log[round(0.2 / STEP_S) :], log[-1, 1:4]
     return Stop(
         speed_m_s=float(speed[0]),
         reference_s=(after_last(norms(twin.trace[ticks:, 4:7]) > 0.0) + 1) * cell.guard_period_s,
         slow_s=after_last(speed >= 0.005) * STEP_S,
         travel_m=float(away.max()),
-        late_speed_m_s=float(norms(late[:, 4:7]).max()),
-        late_motion_m=float(norms(late[:, 1:4] - rest).max()),
     )
 
 
@@ -166,7 +156,6 @@ def after_last(true: np.ndarray) -> int:
 
 @pytest.mark.parametrize(("cell", "name", "least_m_s"), [(CELL, "as limited", 0.17), (FAST, "at 250 mm/s", 0.24)])
 def test_s2_the_stop_is_short_from_any_phase_of_motion(cell, name, least_m_s):
-    """The reference stands within 200 ms. The arm, a spring and 10 kg, then rings by up to three millimetres."""
     rng = np.random.default_rng(5)
     phases = np.linspace(0.05, 0.9, 3 * STORIES)
     ways = [np.sign(rng.uniform(-1, 1, 3)) / np.sqrt(3.0) for _ in phases]
@@ -177,15 +166,11 @@ def test_s2_the_stop_is_short_from_any_phase_of_motion(cell, name, least_m_s):
     report(f"S2 {name}: speed", 1000 * worst.speed_m_s, 263.0, "mm/s")
     report(f"S2 {name}: reference stands after", 1000 * worst.reference_s, 200.0, "ms")
     report(f"S2 {name}: travel", 1000 * worst.travel_m, 30.0, "mm")
-    report(f"S2 {name}: speed from 200 ms on", 1000 * worst.late_speed_m_s, 40.0, "mm/s")
-    report(f"S2 {name}: motion from 200 ms on", 1000 * worst.late_motion_m, 3.0, "mm")
-    report(f"S2 {name}: slower than 5 mm/s for good after", 1000 * worst.slow_s, 600.0, "ms")
+    report(f"S2 {name}: slower than 5 mm/s for good after", 1000 * worst.slow_s, 200.0, "ms")
     assert worst.speed_m_s > least_m_s
     assert worst.reference_s <= 0.2
     assert worst.travel_m <= 0.03
-    assert worst.late_speed_m_s <= 0.04
-    assert worst.late_motion_m <= 0.003
-    assert worst.slow_s <= 0.6
+    assert worst.slow_s <= 0.2
 
 
 def test_s9_taking_over_and_letting_go_never_jumps(stories):

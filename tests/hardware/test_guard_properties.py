@@ -22,6 +22,8 @@ from tests.hardware.rig import NAN_POSE, Rig
 
 PERIOD_S = 0.01
 ROUNDING = 1e-6
+STOPS = frozenset({"S7", "S29", "S31", "S32", "S33"})
+"""Limits that brake with the stop profile."""
 
 six = st.tuples(*[st.floats(-1.0, 1.0)] * 6)
 corner = st.tuples(*[st.sampled_from([-1.0, 0.0, 1.0])] * 6)
@@ -87,8 +89,8 @@ def smooth(rates: np.ndarray, speed: float, acceleration: float, jerk: float) ->
 def test_s5_s6_speed_acceleration_and_jerk_stay_below_their_norms(story):
     rig = tell(story)
     limits = rig.limits
-    held = next((i for i, executed in enumerate(rig.trace) if executed.mode is GuardMode.HOLD), None)  # S29 stops.
-    twists = rig.twists[:held]
+    stopped = next((i for i, executed in enumerate(rig.trace) if STOPS & {r.limit for r in executed.refusals}), None)
+    twists = rig.twists[:stopped]
     assert smooth(twists[:, :3], limits.max_speed_m_s, limits.max_acceleration_m_s2, limits.max_jerk_m_s3)
     assert smooth(
         twists[:, 3:],
