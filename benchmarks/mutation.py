@@ -2,9 +2,9 @@
 
 Every mutant (:mod:`benchmarks.mutants`) of the core's modules meets the tests that run its line, fastest first, in a
 forked process that takes the mutated source instead of the file; nothing on disk is touched. A failing test, an error
-and a test that does not end kill it. Survivors are listed in ``benchmarks/mutation.md`` with their explanations, kept in
-``benchmarks/mutation.toml``. Results are kept as they come, so that an interrupted run goes on; a module that changed
-starts anew, and survivors meet the tests again when those changed.
+and a test that does not end kill it. Survivors are listed in ``benchmarks/mutation.md`` with their explanations, kept
+in ``benchmarks/mutation.toml``. Results are kept as they come, so that an interrupted run goes on; a module that
+changed starts anew, and survivors meet the tests again when those changed.
 
 Why not mutmut or cosmic-ray: both start pytest, numpy, scipy and hypothesis anew for every mutant, which costs several
 times what the tests do.
