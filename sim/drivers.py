@@ -9,7 +9,16 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-from hardware.geometry import pose_add, quat_inverse, quat_normalize, quat_rotate, wxyz_from_xyzw
+from hardware.geometry import (
+    IDENTITY_POSE,
+    pose_add,
+    pose_inverse,
+    pose_multiply,
+    quat_inverse,
+    quat_normalize,
+    quat_rotate,
+    wxyz_from_xyzw,
+)
 from hardware.interfaces import ZERO6, ArmReference, ArmState, Pose, Quaternion, Vector3, Vector6
 from sim.camera import SimCamera
 from sim.operational_space import OperationalSpace
@@ -17,8 +26,10 @@ from sim.world import World
 
 __all__ = ["SimArm", "SimCamera", "SimClock"]
 
-JOINTS = 7
+JOINTS, FINGERS = 7, 2
 IMPEDANCES = 6
+EE_SENSORS = 13
+"""Position, orientation and twist of the end effector, one after another."""
 MAX_ACCELERATION = 5.0
 """m/s² and rad/s²: a change of the reference beyond this is a jump, not an acceleration."""
 
@@ -86,27 +97,38 @@ class SimClock:
 
 
 class SimArm:
-    """The arm and gripper of a world, under MuJoCo's own Cartesian impedance: six actuators on one site."""
+    """An arm and its gripper, under MuJoCo's own Cartesian impedance: six actuators on one site.
 
-    def __init__(self, world: World, watchdog_s: float = 0.1, reference_period_s: float = 0.01):
+    ``prefix`` is what its names in the world begin with, where the world has several arms.
+    """
+
+    def __init__(self, world: World, watchdog_s: float = 0.1, reference_period_s: float = 0.01, prefix: str = ""):
         self.world = world
+        self._prefix = prefix
         self._watchdog_s = watchdog_s
         model, data = world.model, world.data
-        mocap = int(model.body("target").mocapid[0])
+        mocap = int(model.body(f"{prefix}target").mocapid[0])
         self._target_position, self._target_quat = data.mocap_pos[mocap], data.mocap_quat[mocap]
-        first = model.actuator("impedance_x").id
+        first = model.actuator(f"{prefix}impedance_x").id
         self._ctrl = data.ctrl[first : first + IMPEDANCES]
         gain, damping = model.actuator_gainprm[first : first + 6, 0], -model.actuator_biasprm[first : first + 6, 2]
         self._velocity_gain = (damping / gain).tolist()
-        self._dynamics = OperationalSpace(world, "ee")
+        self._dynamics = OperationalSpace(world, f"{prefix}ee")
         self._gain = gain.tolist()
         self._rate_hz, self._max_change = 1.0 / reference_period_s, MAX_ACCELERATION * reference_period_s
         self._twist, self._generation = ZERO6, world.generation
-        self._gripper = model.actuator("gripper").id
-        self._sensors = data.sensordata[6 : 6 + 13]
-        self._wrench = data.userdata[:6]
-        self._tool_weight_n, self._tool_centre = _tool_weight(model)
-        self._ee_offset = tuple((model.site("ee").pos - model.site("wrist").pos).tolist())
+        self._gripper = model.actuator(f"{prefix}gripper").id
+        start, joint = int(model.sensor(f"{prefix}ee_position").adr[0]), model.joint(f"{prefix}joint1")
+        self._sensors = data.sensordata[start : start + EE_SENSORS]
+        first_position, first_velocity = int(joint.qposadr[0]), int(joint.dofadr[0])
+        self._positions = data.qpos[first_position : first_position + JOINTS + FINGERS]
+        self._velocities = data.qvel[first_velocity : first_velocity + JOINTS]
+        self._wrench = world.wrenches[prefix]
+        self._tool_weight_n, self._tool_centre = _tool_weight(model, prefix)
+        self._ee_offset = tuple((model.site(f"{prefix}ee").pos - model.site(f"{prefix}wrist").pos).tolist())
+        mount = world.body_pose(f"{prefix}link0")
+        self._mount = None if mount == IDENTITY_POSE else mount
+        """``T_world_base``; None where these are the same."""
         # References arrive in stairs; a real controller interpolates at 1 kHz between the last two: on average it is at
         # the middle of the way.
         self._half_period_s = 0.5 * reference_period_s
@@ -130,24 +152,30 @@ class SimArm:
         """The state now. Pose and twist are exact; the wrench is what the filtered wrist sensor says."""
         px, py, pz, qw, qx, qy, qz, *twist = self._sensors.tolist()
         quat = quat_normalize((qx, qy, qz, qw))
-        data = self.world.data
-        *joints, finger1, finger2 = data.qpos[: JOINTS + 2].tolist()
+        pose, velocity, wrench = Pose((px, py, pz), quat), tuple(twist), self._external_wrench(quat)
+        if self._mount is not None:
+            to_base = pose_inverse(self._mount)
+            pose = pose_multiply(to_base, pose)
+            velocity, wrench = (_turned(to_base.quat_xyzw, six) for six in (velocity, wrench))
+        *joints, finger1, finger2 = self._positions.tolist()
         return ArmState(
             stamp_s=self.world.time_s,
-            T_base_ee=Pose((px, py, pz), quat),
-            ee_twist=tuple(twist),
+            T_base_ee=pose,
+            ee_twist=velocity,
             joint_positions_rad=tuple(joints),
-            joint_velocities_rad_s=tuple(data.qvel[:JOINTS].tolist()),
-            wrench=self._external_wrench(quat),
+            joint_velocities_rad_s=tuple(self._velocities.tolist()),
+            wrench=wrench,
             gripper_width_m=finger1 + finger2,
         )
 
     def command(self, reference: ArmReference) -> None:
         """Track ``reference``; without another for ``watchdog_s`` the arm holds."""
-        twist, world, back_s = reference.twist, self.world, -self._half_period_s
+        target, twist, world, back_s = reference.T_base_ee, reference.twist, self.world, -self._half_period_s
+        if self._mount is not None:
+            target, twist = pose_multiply(self._mount, target), _turned(self._mount.quat_xyzw, twist)
         vx, vy, vz, wx, wy, wz = twist
         back = (back_s * vx, back_s * vy, back_s * vz, back_s * wx, back_s * wy, back_s * wz)
-        self._target_position[:], quat = pose_add(reference.T_base_ee, back)
+        self._target_position[:], quat = pose_add(target, back)
         self._target_quat[:] = wxyz_from_xyzw(quat)
         if world.generation != self._generation:  # The arm was placed: what it tracked before is no acceleration.
             self._generation, self._twist = world.generation, twist
@@ -167,7 +195,7 @@ class SimArm:
             to_target = quat_inverse(quat)
             self._ctrl[:] = quat_rotate(to_target, (x, y, z)) + quat_rotate(to_target, (rx, ry, rz))
         self.world.data.ctrl[self._gripper] = 0.5 * reference.gripper_width_m
-        self.world.set_alarm(self._patience, self.hold)
+        self.world.set_alarm(self._patience, self.hold, self._prefix)
 
     def recover(self) -> None:
         """This controller has no errors of its own to clear; it holds still."""
@@ -176,12 +204,12 @@ class SimArm:
     def hold(self) -> None:
         """Stay where the arm is and feed nothing forward: what a controller does when its commands stop. The spring
         must not pull a moving arm back to its last reference: that would brake three times as hard, and return."""
-        pose = self.world.site_pose("ee")
+        pose = self.world.site_pose(f"{self._prefix}ee")
         self._target_position[:], self._target_quat[:] = pose.position_m, wxyz_from_xyzw(pose.quat_xyzw)
         self._ctrl[:] = 0.0
 
     def _external_wrench(self, quat: Quaternion) -> Vector6:
-        """What acts on the tool, its weight apart: about the end-effector point, in base axes."""
+        """What acts on the tool, its weight apart: about the end-effector point, in the world's axes."""
         fx, fy, fz, tx, ty, tz = self._wrench.tolist()
         wx, wy, wz = quat_rotate(quat_inverse(quat), (0.0, 0.0, -self._tool_weight_n))
         cx, cy, cz = self._tool_centre
@@ -192,11 +220,17 @@ class SimArm:
         return quat_rotate(quat, (fx, fy, fz)) + quat_rotate(quat, torque)
 
 
-def _tool_weight(model: mujoco.MjModel) -> tuple[float, Vector3]:
+def _turned(quat: Quaternion, six: Vector6) -> Vector6:
+    """Both halves of ``six`` turned by ``quat``."""
+    x, y, z, rx, ry, rz = six
+    return quat_rotate(quat, (x, y, z)) + quat_rotate(quat, (rx, ry, rz))
+
+
+def _tool_weight(model: mujoco.MjModel, prefix: str) -> tuple[float, Vector3]:
     """Weight (N) of the hand and all it carries for good, and its centre of mass in the wrist site's axes."""
     data = mujoco.MjData(model)
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
-    hand, wrist = model.body("hand").id, data.site("wrist")
+    hand, wrist = model.body(f"{prefix}hand").id, data.site(f"{prefix}wrist")
     centre = wrist.xmat.reshape(3, 3).T @ (data.subtree_com[hand] - wrist.xpos)
     return float(-model.opt.gravity[2] * model.body_subtreemass[hand]), tuple(centre.tolist())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,12 +13,15 @@ from hardware.geometry import quat_normalize, wxyz_from_xyzw, xyzw_from_wxyz
 from hardware.interfaces import Pose
 
 ASSETS = Path(str(files("sim") / "assets"))
+ARM = "fr3.xml"
+"""What a scene without an arm of its own has attached."""
 WRENCH_CUTOFF_HZ = 20.0
 """Low-pass of the wrist sensor: what real force/torque sensors and the FR3's own estimate pass; stiff contacts of a
 simulator ring far above it."""
 TOOL = "tool/"
 """Names of a tool's bodies and sites begin with this."""
 LARGE_PICTURE_PX = 256 * 256
+WRENCH = 6
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 
 
@@ -30,23 +33,33 @@ class World:
     """A compiled scene and its state, kept ready to read: positions and velocities always belong to the current time.
 
     ``scene`` is a file in ``sim/assets`` or MJCF text; ``tool``, another, is fixed to the hand, its origin at the
-    end-effector point.
+    end-effector point. ``arms``, for a scene that has none of its own, says where bases stand, by name: all that
+    belongs to the arm ``left`` is named ``left/...``.
     """
 
-    def __init__(self, scene: str, tool: str | None = None):
+    def __init__(self, scene: str, tool: str | None = None, arms: Mapping[str, Pose] | None = None):
         spec = _parse(scene)
         if tool is not None:
             spec.attach(_parse(tool), site=spec.site("ee"), prefix=TOOL)
+        for name, mount in (arms or {}).items():
+            frame = spec.worldbody.add_frame(pos=mount.position_m, quat=wxyz_from_xyzw(mount.quat_xyzw))
+            spec.attach(_parse(ARM), frame=frame, prefix=f"{name}/")
+        prefixes = [f"{name}/" for name in arms or {}] or [""]
+        spec.nuserdata = WRENCH * len(prefixes)  # The filtered wrenches, which so are part of the state.
         self.model: mujoco.MjModel = spec.compile()
         self.data = mujoco.MjData(self.model)
         self.timestep_s: float = self.model.opt.timestep
         self.generation = 0
         """Counts jumps (a reset, a loaded state): what was captured before one does not show the world after it."""
         self._steps = 0
-        self._alarm: tuple[int, Callable[[], None]] | None = None
-        self._raw_wrench = self.data.sensordata[:6]
-        self._wrench = self.data.userdata[:6]
-        self._change = np.zeros(6)
+        self._alarms: dict[str, tuple[int, Callable[[], None]]] = {}
+        self.wrenches: dict[str, np.ndarray] = {}
+        """(6,) for each arm's prefix: what its wrist sensor says, filtered."""
+        self._wrists: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for index, prefix in enumerate(prefixes):
+            first = int(self.model.sensor(f"{prefix}wrist_force").adr[0])
+            filtered = self.wrenches[prefix] = self.data.userdata[WRENCH * index : WRENCH * (index + 1)]
+            self._wrists.append((self.data.sensordata[first : first + WRENCH], filtered, np.zeros(WRENCH)))
         self._filter_gain = 1.0 - np.exp(-2.0 * np.pi * WRENCH_CUTOFF_HZ * self.timestep_s)
         self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
         self.refresh()
@@ -63,25 +76,32 @@ class World:
 
     def step(self, count: int = 1) -> None:
         """Take ``count`` physics steps."""
-        if self._alarm is not None and self._alarm[0] < self._steps + count:
-            (due, call), self._alarm = self._alarm, None
+        while self._alarms:
+            name, (due, call) = min(self._alarms.items(), key=lambda alarm: alarm[1][0])
+            if due >= self._steps + count:
+                break
+            del self._alarms[name]
             count -= due - self._steps
-            self.step(due - self._steps)
+            self._advance(due - self._steps)
             call()
-        model, data, raw, filtered, change = self.model, self.data, self._raw_wrench, self._wrench, self._change
+        self._advance(count)
+
+    def _advance(self, count: int) -> None:
+        model, data, wrists = self.model, self.data, self._wrists
         step1, step2, gain = mujoco.mj_step1, mujoco.mj_step2, self._filter_gain
         # The second half first: this leaves poses and velocities of the new time in data, where mj_step leaves the old.
         for _ in range(count):
             step2(model, data)
-            np.subtract(raw, filtered, out=change)
-            change *= gain
-            filtered += change
+            for raw, filtered, change in wrists:
+                np.subtract(raw, filtered, out=change)
+                change *= gain
+                filtered += change
             step1(model, data)
         self._steps += count
 
-    def set_alarm(self, steps: int, call: Callable[[], None]) -> None:
-        """Call ``call()`` in ``steps`` physics steps, unless another alarm replaces this one: the arm's watchdog."""
-        self._alarm = (self._steps + steps, call)
+    def set_alarm(self, steps: int, call: Callable[[], None], name: str = "") -> None:
+        """Call ``call()`` in ``steps`` physics steps, unless another alarm of this name replaces it: a watchdog."""
+        self._alarms[name] = (self._steps + steps, call)
 
     def reset(self) -> None:
         """Put everything where the model has it, at rest; time goes on. Call :meth:`refresh` when the scene is set."""
@@ -90,9 +110,10 @@ class World:
     def refresh(self) -> None:
         """Bring derived quantities, the wrist filter and the time up to date after poses were set by hand."""
         self.data.time = self.time_s
-        self._alarm = None
+        self._alarms.clear()
         mujoco.mj_forward(self.model, self.data)
-        self._wrench[:] = self._raw_wrench
+        for raw, filtered, _ in self._wrists:
+            filtered[:] = raw
         self.data.qacc_warmstart[:] = self.data.qacc
         mujoco.mj_step1(self.model, self.data)
         self.generation += 1
@@ -113,7 +134,7 @@ class World:
         mujoco.mj_setState(self.model, self.data, state, STATE)
         self._steps = round(self.data.time / self.timestep_s)
         mujoco.mj_step1(self.model, self.data)
-        self._alarm = None
+        self._alarms.clear()
         self.generation += 1
 
     # -- poses -------------------------------------------------------------------------------------------------------
