@@ -1,4 +1,7 @@
-"""One robot cell: where it is, what is in it and how it is limited. The only copy of such numbers is its TOML file."""
+"""One robot cell: where it is, what is in it and how it is limited. The only copy of such numbers is its TOML file.
+
+A file of several arms has a table ``[arms.NAME]`` for each; what stands outside these holds for all.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from hardware.arm_model import load_arm_model
 from hardware.body import Box, Plane
@@ -18,6 +22,10 @@ from hardware.toml_dataclass import ConfigError, from_table, nearest, read_toml
 from hardware.whole_arm import WholeArm
 
 _CELLS = files("hardware") / "cells"
+PER_ARM = frozenset(
+    {"arm", "cameras", "devices", "gripper", "home_joint_positions_rad", "mount", "teleop", "workspace"}
+)
+"""What may differ from arm to arm of a cell. What stands around them, and the limits, may not."""
 
 
 def _number(default: float, minimum: float, maximum: float = float("inf")) -> float:
@@ -161,11 +169,22 @@ def cell_names() -> list[str]:
 
 
 def load_cell(name_or_path: str | Path) -> Cell:
-    """Read a cell by packaged name (``twin``) or by the path of a TOML file.
+    """Read a cell of one arm by packaged name (``twin``) or by the path of a TOML file.
 
     Raises :class:`CellError`, in one line naming the file, for a missing file, bad TOML, an unknown key (with the
-    nearest valid one), or a value of the wrong type or out of its range.
+    nearest valid one), a value of the wrong type or out of its range, or a file of several arms.
     """
+    cells = load_cells(name_or_path)
+    if len(cells) > 1:
+        raise CellError(
+            f"cell {str(name_or_path)!r} has the arms {', '.join(cells)}; one arm of several is never driven without "
+            "the others' guards beside its own (S30): use load_cells and hardware.neighbours.join"
+        )
+    return next(iter(cells.values()))
+
+
+def load_cells(name_or_path: str | Path) -> dict[str, Cell]:
+    """The cell as each of its arms has it, by the arm's name; an only arm is called "". Raises as :func:`load_cell`."""
     text = str(name_or_path)
     if text in cell_names():
         source = Path(str(_CELLS / f"{text}.toml"))
@@ -174,6 +193,30 @@ def load_cell(name_or_path: str | Path) -> Cell:
     else:
         raise CellError(f"no cell {text!r}; {nearest(text, cell_names())}, or give the path of a .toml file")
     try:
-        return from_table(Cell, read_toml(source), source.name)
+        shared = read_toml(source)
+        if "arms" not in shared:
+            return {"": from_table(Cell, shared, source.name)}
+        return _cells_of_arms(shared, source.name)
     except ConfigError as error:
         raise CellError(str(error)) from None
+
+
+def _cells_of_arms(shared: dict[str, Any], where: str) -> dict[str, Cell]:
+    arms = shared.pop("arms")
+    if not isinstance(arms, Mapping) or len(arms) < 2 or not all(isinstance(own, Mapping) for own in arms.values()):
+        raise CellError(f"{where}: arms is {arms!r}; it must hold a table for each of two arms or more")
+    cells: dict[str, Cell] = {}
+    for name, own in arms.items():
+        if not name.isidentifier():
+            raise CellError(f"{where}: arms.{name}: a name is made of letters, digits and underscores")
+        for key in own:
+            if key in shared:
+                raise CellError(f"{where}: arms.{name}: {key!r} stands outside the arms too; one of them must go")
+            if key not in PER_ARM:
+                raise CellError(f"{where}: arms.{name}: {key!r} is not an arm's own; {nearest(key, PER_ARM)}")
+        cell = from_table(Cell, {**shared, **own}, f"{where}: arms.{name}")
+        twin = next((other for other in cells if cells[other].mount == cell.mount), None)
+        if twin is not None:
+            raise CellError(f"{where}: arms {twin} and {name} stand in the same place; give each its mount")
+        cells[name] = dataclasses.replace(cell, name=f"{cell.name}.{name}")
+    return cells

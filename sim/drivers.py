@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -142,6 +142,10 @@ class SimArm:
     def connect(self) -> None:
         """Hold still where the arm is."""
         self.hold()
+
+    def place(self, joint_positions_rad: Sequence[float]) -> None:
+        """Put the arm there at rest; call :meth:`World.refresh` and :meth:`hold` once the scene is set."""
+        self._positions[:JOINTS], self._velocities[:] = joint_positions_rad, 0.0
 
     def close(self) -> None:
         """Hold still; the world's renderers go too."""

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import pytest
 
+from hardware.cell import load_cells
 from hardware.clock import RealClock
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
 from hardware.interfaces import Arm, Camera, Clock, Gripper, NoTeleop, ResetPlan, Robot, TeleopDevice
@@ -57,6 +58,20 @@ def sim_arm() -> Bench[Arm]:
     return Bench(arm, clock)
 
 
+def sim_second_arm() -> Bench[Arm]:
+    """One of two arms in a world, turned and away from its origin."""
+    cells = load_cells("two_arms")
+    world = World("two_arms.xml", arms={name: cell.mount.pose for name, cell in cells.items()})
+    clock = SimClock(world)
+    arms = {name: SimArm(world, prefix=f"{name}/") for name in cells}
+    for name, arm in arms.items():
+        arm.place(cells[name].home_joint_positions_rad)
+    world.refresh()
+    for arm in arms.values():
+        arm.connect()
+    return Bench(arms["right"], clock)
+
+
 def fake_camera() -> Bench[Camera]:
     clock = FakeClock()
     return Bench(FakeCamera(clock), clock)
@@ -96,7 +111,7 @@ CLOCKS: dict[str, Callable[[], Clock]] = {
     "sim": lambda: SimClock(World("reach.xml")),
     "real": RealClock,
 }
-ARMS: dict[str, Callable[[], Bench[Arm]]] = {"fake": fake_arm, "sim": sim_arm}
+ARMS: dict[str, Callable[[], Bench[Arm]]] = {"fake": fake_arm, "sim": sim_arm, "sim_second": sim_second_arm}
 CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {"fake": fake_camera, "sim": sim_camera}
 TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
     "none": lambda: Bench(NoTeleop(), FakeClock()),

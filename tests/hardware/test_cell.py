@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.cell import CellError, Workspace, cell_names, load_cell
+from hardware.cell import CellError, Workspace, cell_names, load_cell, load_cells
 from hardware.limits import Limits
 
 MINIMAL = """
@@ -25,10 +25,11 @@ def load(tmp_path, text: str):
 
 @pytest.mark.parametrize("name", cell_names())
 def test_every_packaged_cell_loads(name):
-    cell = load_cell(name)
-    assert cell.name == name
-    assert cell.profile("collaborative").max_speed_m_s <= 0.25
-    assert all(type(q) is float for q in cell.home_joint_positions_rad)
+    cells = load_cells(name)
+    assert [cell.name for cell in cells.values()] == [f"{name}.{arm}" if arm else name for arm in cells]
+    for cell in cells.values():
+        assert cell.profile("collaborative").max_speed_m_s <= 0.25
+        assert all(type(q) is float for q in cell.home_joint_positions_rad)
 
 
 def test_the_least_a_cell_needs_gets_safe_defaults(tmp_path):
@@ -105,3 +106,71 @@ def test_workspace_measures_and_clips():
     assert box.excess((0.5, -0.2, 1.1)) == pytest.approx(0.2)
     assert box.clip((0.5, -0.2, 1.1)) == (0.5, 0.0, 1.0)
     assert box.clip((0.5, -0.2, 0.95), inset_m=0.1) == (0.5, 0.1, 0.9)
+
+
+# -- several arms ------------------------------------------------------------------------------------------------------
+
+ARMS = """
+[planes.table]
+normal = [0, 0, 1]
+[arms.left]
+mount = { position_m = [0, 0.4, 0] }
+[arms.right]
+mount = { position_m = [0, -0.4, 0], yaw_rad = 1 }
+gripper = { open_width_m = 0.1 }
+"""
+
+
+def load_arms(tmp_path, text: str):
+    path = tmp_path / "lab.toml"
+    path.write_text(text)
+    return load_cells(path)
+
+
+def test_arms_share_what_stands_outside_their_tables_and_keep_what_stands_inside(tmp_path):
+    cells = load_arms(tmp_path, MINIMAL + ARMS)
+    left, right = cells["left"], cells["right"]
+    assert (left.name, right.name) == ("lab.left", "lab.right")
+    assert (left.mount.position_m[1], right.mount.position_m[1], right.mount.yaw_rad) == (0.4, -0.4, 1.0)
+    assert (left.gripper.open_width_m, right.gripper.open_width_m) == (0.08, 0.1)
+    assert left.planes == right.planes and left.workspace == right.workspace and left.limits == right.limits
+
+
+def test_a_file_of_one_arm_has_one_cell(tmp_path):
+    assert load_arms(tmp_path, MINIMAL) == {"": load(tmp_path, MINIMAL)}
+
+
+def test_one_arm_of_several_is_not_loaded_alone(tmp_path):
+    with pytest.raises(CellError, match="has the arms left, right; one arm of several is never driven without"):
+        load(tmp_path, MINIMAL + ARMS)
+    with pytest.raises(CellError, match="'two_arms' has the arms left, right"):
+        load_cell("two_arms")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[arms.right]", "[arms.right]\nmuont = 1", r"arms.right: 'muont' is not an arm's own; did you mean 'mount'\?"),
+        ("[arms.right]", "[arms.right]\nguard_hz = 200", "arms.right: 'guard_hz' is not an arm's own; allowed: arm, "),
+        ("[arms.right]", "[arms.right]\narm = 'fr3'", "'arm' stands outside the arms too; one of them must go"),
+        ("position_m = [0, -0.4, 0]", "position_m = [0, 1]", "arms.right: mount: position_m has 2 entries"),
+        (
+            "position_m = [0, -0.4, 0], yaw_rad = 1",
+            "position_m = [0, 0.4, 0]",
+            "left and right stand in the same place",
+        ),
+        ("[arms.right]", '[arms."the right"]', "arms.the right: a name is made of letters"),
+        ("open_width_m = 0.1", "open_width_m = 9", "arms.right: gripper: open_width_m is 9; it must be"),
+    ],
+)
+def test_an_arm_that_does_not_fit_is_refused_in_one_line(tmp_path, old, new, message):
+    assert old in ARMS
+    with pytest.raises(CellError, match=rf"lab.toml: .*{message}") as caught:
+        load_arms(tmp_path, MINIMAL + ARMS.replace(old, new))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arms", ["arms = 3", "[arms]", "[arms]\nleft = 3\nright = 4", "[arms.left]"])
+def test_arms_are_tables_and_at_least_two(tmp_path, arms):
+    with pytest.raises(CellError, match="it must hold a table for each of two arms or more"):
+        load_arms(tmp_path, arms + "\n" + MINIMAL if arms == "arms = 3" else MINIMAL + arms)
