@@ -101,7 +101,11 @@ def _dead_teleop(settings: GuardSettings, state: GuardState, inputs: GuardInputs
 
 def _old(age_s: float, limit_s: float) -> float:
     """How much older than ``limit_s``. A stamp from the future is as bad: it would stay young for ever."""
-    excess = abs(age_s) - limit_s - 1e-9
+    return _sure(abs(age_s) - limit_s - 1e-9)
+
+
+def _sure(excess: float) -> float:
+    """What is not a number is over any limit, and must not be lost in a ``max``."""
     return excess if excess == excess else inf
 
 
@@ -122,7 +126,7 @@ def _frozen(settings: GuardSettings, state: GuardState, inputs: GuardInputs, now
     limits, worst = settings.limits, 0.0
     for camera in inputs.cameras:
         if camera.repeats >= limits.identical_frames:
-            worst = max(worst, camera.moved_m - limits.max_frozen_motion_m)
+            worst = max(worst, _sure(camera.moved_m - limits.max_frozen_motion_m))
     return worst
 
 

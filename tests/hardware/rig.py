@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import nan
 from typing import Any
@@ -12,7 +13,7 @@ from hardware.camera_health import CameraHealth
 from hardware.cell import Cell, load_cell
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeClock, FakeTeleop
 from hardware.guard import Guard
-from hardware.guard_inputs import DiskHealth, LinkHealth
+from hardware.guard_inputs import DiskHealth, GuardInputs, LinkHealth
 from hardware.interfaces import ArmCommand, ExecutedCommand, Gripper, GuardMode, Pose
 
 NAN_POSE = Pose((nan, 0.0, 0.2), (0.0, 0.0, 0.0, 1.0))
@@ -44,6 +45,8 @@ class Rig:
         self.cameras: tuple[CameraHealth, ...] = ()
         self.link = LinkHealth()
         self.disk: DiskHealth | None = None
+        self.distort: Callable[[GuardInputs, float], GuardInputs] = lambda inputs, now: inputs
+        """Has the last word on what the guard sees, given the true inputs and the time."""
         self.limits = self.guard.settings.limits
         self.trace: list[ExecutedCommand] = []
         self.measured: list[Pose] = []
@@ -77,6 +80,10 @@ class Rig:
             self.measured.append(self._state.T_base_ee)
         return self.trace[-1]
 
+    def skip(self, periods: float) -> None:
+        """Time passes (or, negative, jumps back) without a tick."""
+        self.clock.time_s = round(self.clock.time_s + periods * self.cell.guard_period_s, 9)
+
     def see(self, count: int = 1, **measured: Any) -> ExecutedCommand:
         """``count`` periods in which the arm reports what ``measured`` says instead of the truth; the last."""
         self._measured = measured
@@ -87,8 +94,10 @@ class Rig:
     def _tick(self) -> ExecutedCommand:
         self.clock.time_s = round(self.clock.time_s + self.cell.guard_period_s, 9)
         now = self.clock.now()
-        self._state, sample = replace(self.arm.read(), **self._measured), self.teleop.read(now)
-        executed = self.guard.tick(now, self._state, sample, self.cameras, self.link, self.disk)
+        self._state = replace(self.arm.read(), **self._measured)
+        true = GuardInputs(self._state, self.teleop.read(now), (), self.cameras, self.link, self.disk)
+        seen = self.distort(true, now)
+        executed = self.guard.tick(now, seen.arm, seen.teleop, seen.cameras, seen.link, seen.disk)
         if executed.mode is not GuardMode.DISARMED:
             self.arm.command(executed.reference)
         return executed
