@@ -22,6 +22,10 @@ class GuardCommand:
     """Cell by name, or the path of its .toml file."""
     profile: str = "collaborative"
     """Limits of the cell to enforce."""
+    task: str = ""
+    """What the arm is to do, by its name in the cell file: what stands there, is held, may be touched."""
+    control_hz: float = 10.0
+    """Rate at which commands will come; without them for 1.5 periods the guard holds."""
     folder: Path | None = None
     """Where lock, socket and black box go; one of the cell's own by default."""
     realtime: bool = True
@@ -43,7 +47,7 @@ class GuardCommand:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         cell = load_cell(self.cell)
         folder = self.folder or runtime_folder(cell.name)
-        times = run_guard(cell, folder, self.profile, self.realtime)
+        times = run_guard(cell, folder, self.profile, self.realtime, self.control_hz, self.task)
         return {"cell": cell.name, "ticks": len(times.ticks), "missed_ticks": times.missed, **times.percentiles()}
 
 

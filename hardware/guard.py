@@ -17,7 +17,7 @@ from threading import RLock
 from hardware.camera_health import CameraHealth
 from hardware.cell import Cell
 from hardware.guard_inputs import DiskHealth, GuardInputs, LinkHealth
-from hardware.guard_state import GuardSettings, GuardState, Target, disarmed, escalate, gripped
+from hardware.guard_state import GuardSettings, GuardState, disarmed, escalate, gripped, resting_at
 from hardware.guard_step import snapshot, step
 from hardware.interfaces import (
     ArmCommand,
@@ -31,7 +31,6 @@ from hardware.mux import MuxState
 from hardware.neighbours import presence
 from hardware.permissions import EngageError, may_engage, may_recover, may_resume
 from hardware.posture import Presence
-from hardware.reference import ZERO3, Motion, Track
 
 __all__ = ["EngageError", "Guard"]
 
@@ -144,12 +143,9 @@ class Guard:
                 last = gripped(self.settings, gripper, -inf)
             elif last.command == Gripper.HOLD:
                 last = last._replace(width_m=arm_state.gripper_width_m)
-            self._state = GuardState(
+            armed = GuardState(
                 mode=GuardMode.ARMED,
                 reason="nobody drives yet",
-                anchor=pose.quat_xyzw,
-                translation=Track(Motion(pose.position_m), pose.position_m),
-                target=Target(pose, pose.position_m, ZERO3),
                 gripper=last,
                 mux=MuxState(session=state.mux.session),
                 engaged_s=now,
@@ -158,6 +154,7 @@ class Guard:
                 actor=state.actor,
                 counts=state.counts,
             )
+            self._state = resting_at(armed, pose)
             return snapshot(self._state, now)
 
     def hold(self, reason: str = "the operator asked for it", mode: GuardMode = GuardMode.HOLD) -> None:

@@ -97,15 +97,26 @@ def locked(path: Path) -> Iterator[None]:
 class GuardProcess:
     """A cell's guard with its devices and its socket."""
 
-    def __init__(self, cell: Cell, devices: Devices, folder: Path, limits_profile: str = "collaborative"):
-        """``devices`` come connected; the clock must be real."""
+    def __init__(
+        self,
+        cell: Cell,
+        devices: Devices,
+        folder: Path,
+        limits_profile: str = "collaborative",
+        control_hz: float = 10.0,
+        task: str = "",
+    ):
+        """``devices`` come connected; the clock must be real. ``control_hz`` and ``task`` as in :class:`Guard`."""
         if not isinstance(devices.clock, RealClock):
             raise TypeError(f"a guard process needs a real clock, not a {type(devices.clock).__name__}")
         self.clock = devices.clock
         self.times = TickTimes(cell.guard_period_s)
         self.clock.observer = self.times
         self.robot = LocalRobot(
-            devices.arm, devices.cameras, devices.teleop, cell, self.clock, limits_profile, black_box=folder / BLACK_BOX
+            *(devices.arm, devices.cameras, devices.teleop, cell, self.clock, limits_profile),
+            black_box=folder / BLACK_BOX,
+            control_hz=control_hz,
+            task=task,
         )
         self.server = GuardServer(folder / SOCKET, self._submit, self._do)
 
@@ -149,6 +160,10 @@ class GuardProcess:
                 guard.engage(self.robot.arm_state, self.clock.now())
             elif wish == "resume":
                 self.robot.resume()
+            elif wish == "recover":
+                self.robot.recover()
+            elif wish == "disarm":
+                guard.disarm()
             elif wish == "reset":
                 guard.reset()
             elif wish == "hold":
@@ -160,7 +175,14 @@ class GuardProcess:
         return self.status(error)
 
 
-def run_guard(cell: Cell, folder: Path, limits_profile: str = "collaborative", realtime: bool = True) -> TickTimes:
+def run_guard(
+    cell: Cell,
+    folder: Path,
+    limits_profile: str = "collaborative",
+    realtime: bool = True,
+    control_hz: float = 10.0,
+    task: str = "",
+) -> TickTimes:
     """Guard ``cell`` until SIGTERM or SIGINT; the times of its ticks.
 
     ``folder`` holds lock, socket and black box. Raises :class:`GuardRunningError`, ``ConnectionError`` when a device is
@@ -176,7 +198,7 @@ def run_guard(cell: Cell, folder: Path, limits_profile: str = "collaborative", r
         if realtime and not _take_priority():
             _LOG.warning("no real-time priority: grant it (ulimit -r %d) or expect late ticks under load", _PRIORITY)
         sys.setswitchinterval(_SWITCH_S)
-        process = GuardProcess(cell, devices, folder, limits_profile)
+        process = GuardProcess(cell, devices, folder, limits_profile, control_hz, task)
         gc.collect()
         gc.freeze()
         _LOG.info("guard of cell %r at %g Hz, socket %s", cell.name, cell.guard_hz, folder / SOCKET)

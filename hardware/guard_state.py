@@ -168,6 +168,18 @@ def disarmed(state: GuardState, reason: str) -> GuardState:
     )
 
 
+def resting_at(state: GuardState, pose: Pose) -> GuardState:
+    """``state`` with its reference at rest at ``pose``, which nobody has looked around yet."""
+    position = pose.position_m
+    return state._replace(
+        anchor=pose.quat_xyzw,
+        translation=Track(Motion(position), position),
+        rotation=_AT_ORIGIN,
+        target=Target(pose, position, ZERO3),
+        outlook=None,
+    )
+
+
 def gripped(settings: GuardSettings, command: Gripper, now: float) -> GripperState:
     """The gripper's state once ``command`` (OPEN or CLOSE) is let through."""
     is_open = command == Gripper.OPEN

@@ -6,9 +6,10 @@ the arm, the motion of the reference.
 
 from __future__ import annotations
 
+from hardware.checks import is_readable
 from hardware.clearance import keep_clear
 from hardware.guard_inputs import GuardInputs
-from hardware.guard_state import GuardSettings, GuardState, Target, disarmed, escalate, gripped
+from hardware.guard_state import GuardSettings, GuardState, Target, disarmed, escalate, gripped, resting_at
 from hardware.guard_watch import count_pushes, receive, watch, watch_disarmed
 from hardware.interfaces import (
     ZERO6,
@@ -38,6 +39,8 @@ def step(
         return state, _idle(state, inputs.arm, now)
     refusals: Refusals = []
     command = None
+    if now - state.tick_s > settings.limits.max_unattended_s and is_readable(inputs):
+        state = resting_at(state, inputs.arm.T_base_ee)
     if inputs.commands:
         state, command = receive(settings, state, inputs.commands, now, refusals)
     state = watch(settings, state, inputs, now, refusals)

@@ -56,6 +56,14 @@ class Limits:
     min_command_timeout_s: float = limit(
         "S2", 0.06, "s", OUR_CHOICE, "However fast the policy, its commands are not stale before this.", maximum=0.2
     )
+    max_unattended_s: float = limit(
+        "S3",
+        0.1,
+        "s",
+        "the watchdog that every arm's driver must provide",
+        "A guard that was away longer finds its arm stopped by the arm's controller: it starts again where the arm is.",
+        maximum=0.1,
+    )
     max_workspace_excess_m: float = limit(
         "S4", 0.005, "m", OUR_CHOICE, "Measured further outside the workspace box than this, on any axis: FAULT."
     )
