@@ -36,7 +36,7 @@ def test_a_guard_that_was_away_longer_than_the_watchdog_holds_where_the_arm_is_a
 def test_a_guard_that_missed_fewer_ticks_brakes_what_is_under_way():
     rig = running()
     speed = rig.trace[-1].reference.twist[0]
-    rig.clock.time_s += rig.limits.max_unattended_s - rig.cell.guard_period_s
+    rig.clock.time_s += 0.9 * rig.limits.max_unattended_s - rig.cell.guard_period_s
     executed = rig.tick()
     assert executed.mode is GuardMode.HOLD
     assert 0.0 < executed.reference.twist[0] <= speed
