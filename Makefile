@@ -28,7 +28,8 @@ demo: $(READY) renderer  ## from demonstrations to a reliable policy in the twin
 	$(BIN)/robot-rl demo --seed $(SEED) $(ARGS)
 
 test: $(DEV) renderer  ## run the tests on all cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --ignore=tests/hardware $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/hardware --cov --cov-config=tests/hardware/core.coveragerc $(ARGS)
 
 check: $(DEV)  ## lint, format, types, import rules
 	$(BIN)/ruff check .

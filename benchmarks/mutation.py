@@ -12,6 +12,7 @@ times what the tests do.
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import importlib
 import importlib.abc
@@ -23,7 +24,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,8 @@ from benchmarks.page import put
 from hardware.toml_dataclass import read_toml
 
 ROOT = Path(__file__).resolve().parent.parent
-CORE = (
-    *("safety", "guard_step", "guard_state", "guard", "targets", "reference", "mux"),
-    *("checks", "guard_watch", "permissions", "arrival", "camera_watch", "camera_health"),
-    *("whole_arm", "clearance", "posture", "neighbours", "kinematics", "body"),
-)
-"""Modules of ``hardware`` that decide what goes to the arm; those not there (yet) are left out."""
+COVERAGE = ROOT / "tests" / "hardware" / "core.coveragerc"
+"""Says which modules of ``hardware`` are the core."""
 TESTS = ("tests/hardware",)
 """Where the core's tests are."""
 EXCLUDED = ("recording", "black_box", "clock", "cell", "guard_process", "guard_socket", "devices")
@@ -60,11 +57,18 @@ _OURS = ("hardware", "sim", "robot_rl", "tests", "benchmarks.fuzz")
 _KILLED, _SURVIVED, _TIMED_OUT = "killed", "survived", "timeout"
 
 
+def core() -> tuple[str, ...]:
+    """The core's modules, by name."""
+    config = configparser.ConfigParser()
+    config.read(COVERAGE)
+    return tuple(Path(path).stem for path in config["run"]["include"].split())
+
+
 @dataclass
 class Options:
     """Mutate the guard's core and run its tests."""
 
-    modules: tuple[str, ...] = CORE
+    modules: tuple[str, ...] = field(default_factory=core)
     """Which of the core's modules."""
     workers: int = os.cpu_count() or 2
     """Processes."""
@@ -202,7 +206,7 @@ class Run:
 
     def __init__(self, options: Options):
         self.options = options
-        self.modules = [module for module in options.modules if path_of(module).exists()]
+        self.modules = options.modules
         self.tests_digest = digest(*test_files(), *sorted((ROOT / "tests/hardware").glob("rig*.py")))
         self.sources = {module: digest(path_of(module)) for module in self.modules}
         self.results = self._known()
