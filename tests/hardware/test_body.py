@@ -77,8 +77,8 @@ def test_parallel_capsules(offset, direction):
     first = Capsule((0.0, 0.0, 0.0), (0.2, 0.0, 0.0), 0.02)
     second = Capsule(offset, (offset[0] + 0.2 * direction, offset[1], offset[2]), 0.03)
     true = nearest_of_segments(first, second)
-    assert capsule_distance(first, second) == pytest.approx(true, abs=1e-9)
-    assert capsule_distance(second, first) == pytest.approx(true, abs=1e-9)
+    assert agrees(capsule_distance(first, second), true)
+    assert agrees(capsule_distance(second, first), true)
 
 
 def test_nearly_parallel_capsules_are_not_overstated():

@@ -105,7 +105,7 @@ def test_a_frame_says_where_its_points_are_and_what_pose_it_has():
 
 @pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (1.0, 0.9)])
 def test_a_joint_without_a_range_is_refused(low, high):
-    with pytest.raises(ValueError, match="min_rad .* must be below max_rad"):
+    with pytest.raises(ValueError, match=r"min_rad .* must be below max_rad"):
         Joint(0.0, 0.0, 0.0, low, high, 1.0)
 
 
