@@ -12,6 +12,7 @@ GYM_HIL := .venv-gym-hil
 BIN := $(VENV)/bin
 PIP := bin/python -m pip install -q -c constraints.txt
 export UV_HTTP_RETRIES := 0
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt)
@@ -27,9 +28,9 @@ help:  ## list the targets
 demo: $(READY) renderer  ## from demonstrations to a reliable policy in the twin, with video and report
 	$(BIN)/robot-rl demo --seed $(SEED) $(ARGS)
 
-test: $(DEV) renderer  ## run the tests on all cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --ignore=tests/hardware $(ARGS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto tests/hardware --cov --cov-config=tests/hardware/core.coveragerc $(ARGS)
+test: $(DEV) renderer  ## run the tests on all cores; of the guard's core every branch must be tested
+	$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) --ignore=tests/hardware)
+	$(if $(ARGS),,$(PYTEST) tests/hardware --cov --cov-config=tests/hardware/core.coveragerc)
 
 check: $(DEV)  ## lint, format, types, import rules
 	$(BIN)/ruff check .
