@@ -39,7 +39,7 @@ def look(health: CameraHealth, frame: FrameStamp | None, position_m: Vector3) ->
             stamp_s=frame.stamp_s,
             sequence=frame.sequence,
             repeats=health.repeats + 1,
-            moved_m=max(health.moved_m, dist(position_m, health.seen_from)),
+            moved_m=max(dist(position_m, health.seen_from), health.moved_m),  # Not a number stays that.
         )
     return CameraHealth(health.name, health.period_s, frame.stamp_s, frame.sequence, frame.digest, 1, position_m)
 
