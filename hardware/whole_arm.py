@@ -21,7 +21,7 @@ from hardware.reference import Profile, Profiles
 from hardware.surroundings import TaskArea
 
 PREDICTION_SLACK_M, PREDICTION_SLACK_RAD = 0.005, 0.02
-"""Added to distances and joint margins: what the arm may be off from its predicted posture."""
+"""Added to distances, joint margins and tilt: what the arm may be off from its predicted posture."""
 GROWTH = 1.25
 """Motions per motion of the end effector may grow by this while a look is good."""
 PACES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
@@ -144,7 +144,8 @@ class WholeArm:
             gaps.append(max(gap, inside) if tip else gap)
         gaps += [capsule_distance(capsules[i], capsules[j]) - needed for i, j in self._meeting]
         (x, y, z), (ax, ay, az) = posture.ee.z, self.area.approach
-        gaps.append(limits.max_tilt_rad - acos(min(max(x * ax + y * ay + z * az, -1.0), 1.0)))
+        tilt = acos(min(max(x * ax + y * ay + z * az, -1.0), 1.0))
+        gaps.append(limits.max_tilt_rad - PREDICTION_SLACK_RAD - tilt)
         if self.body.model.joints:
             margin = limits.min_joint_margin_rad + PREDICTION_SLACK_RAD
             for q, joint in zip(posture.joints_rad, self.body.model.joints, strict=True):
