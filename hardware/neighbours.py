@@ -1,15 +1,17 @@
 """Arms that share a cell (S30): each has a guard of its own, which sees where the others are and whether they hold.
 
 The guards tick one after another, so that each judges by what the others have already decided. While one holds for a
-reason of its own the others hold too; the operator resumes that one first. Guards in several processes would judge by
-what the others were doing a message ago: for those this file is not enough.
+reason of its own the others hold too; the operator resumes that one first. Where several have reasons of their own, the
+first of them holds the others, and the next once that one is resumed: else each would wait for another for ever.
+
+Guards in several processes would judge by what the others were doing a message ago: for those this file is not enough.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hardware.checks import OTHER_ARM_HOLDS
+from hardware.checks import CHECKS, OTHER_ARM_HOLDS
 from hardware.clearance import rests
 from hardware.guard_state import GuardSettings, GuardState
 from hardware.interfaces import ArmState, GuardMode, Pose
@@ -34,7 +36,11 @@ def presence(settings: GuardSettings, state: GuardState, arm: ArmState) -> Prese
         position, turn = rests(settings, state)
         rest = Pose(position, orientation(turn, state.anchor))
     view = body.view(arm.joint_positions_rad, arm.T_base_ee)
-    # A stop that only answers a neighbour's is none that the neighbour has to answer.
-    answers = state.reason.startswith(f"{OTHER_ARM_HOLDS}:")
-    holds = state.mode >= GuardMode.HOLD and not answers
-    return body.presence(view, body.posture(view, rest))._replace(holds=holds)
+    return body.presence(view, body.posture(view, rest))._replace(holds=_holds(state))
+
+
+def _holds(state: GuardState) -> bool:
+    """Whether this stop is one that the neighbours have to answer: not if it answers theirs, nor while theirs stand."""
+    over = {check.limit for check, since_s in zip(CHECKS, state.since_s, strict=False) if since_s is not None}
+    answers = state.reason.startswith(f"{OTHER_ARM_HOLDS}:") and not over - {OTHER_ARM_HOLDS}
+    return state.mode >= GuardMode.HOLD and not answers and OTHER_ARM_HOLDS not in over
