@@ -14,6 +14,7 @@ from typing import Any
 REDUCED_SPEED = "ISO 10218-1:2011, reduced speed of a tool centre point near people"
 GENTLE = "our choice, far below what libfranka lets the arm do"
 ABOVE_SPEED = "our choice: a fifth above max_speed_m_s"
+SPRING = "20 N at 1000 N/m: bounds the spring force"
 OUR_CHOICE = "our choice"
 TRANSIENT = "under half of the 140 N of ISO/TS 15066:2016, table A.2, for a hand held fast"
 
@@ -101,13 +102,7 @@ class Limits:
         "Rotation of a target away from the orientation at engagement.",
         maximum=3.1,
     )
-    max_lead_m: float = limit(
-        "S7",
-        0.02,
-        "m",
-        "20 N at 1000 N/m: bounds the spring force",
-        "Lead of the reference over the measured position.",
-    )
+    max_lead_m: float = limit("S7", 0.02, "m", SPRING, "Lead of the reference over the measured position.")
     max_lead_rad: float = limit(
         "S7", 0.1, "rad", "as the position's", "Lead of the reference over the measured orientation."
     )

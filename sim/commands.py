@@ -32,6 +32,8 @@ class Demo(Command):
     """Processes of an evaluation."""
     video: bool = True
     """Render demo.mp4 (needs an off-screen renderer)."""
+    meshes: str | None = None
+    """Film the arm with the meshes of this robot of mujoco-menagerie, as franka_fr3 (downloaded on first use)."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     """Every setting of the preset can be overridden."""
 

@@ -21,9 +21,11 @@ from robot_rl.episodes import EpisodeStore
 from robot_rl.evaluate import evaluate_in_processes
 from robot_rl.metrics import TrainingProgress
 from robot_rl.report import write_report
+from robot_rl.rollout import EnvSpec
 from robot_rl.train import Tally, train
 from robot_rl.types import Episode
 from sim.demo_video import film
+from sim.meshes import MeshesUnavailable
 from sim.world import RendererUnavailable
 
 if TYPE_CHECKING:
@@ -150,9 +152,12 @@ class DemoRun:
 
     def _film(self) -> None:
         try:
-            film(self.out, self.watched, self.alone, self.seed)
-        except RendererUnavailable as error:
+            film(self.out, self._dressed(self.watched), self._dressed(self.alone), self.seed)
+        except (RendererUnavailable, MeshesUnavailable) as error:
             say(f"no video: {error}")
+
+    def _dressed(self, spec: EnvSpec) -> EnvSpec:
+        return EnvSpec(spec.id, {**spec.kwargs, "meshes": self.options.meshes})
 
     def _interventions(self) -> tuple[Interventions, Interventions]:
         """Of the first and of the last episodes of training."""

@@ -29,6 +29,7 @@ def make(
     jitter_s: float = 0.0,
     max_steps: int | None = None,
     cell: str = "twin",
+    meshes: str | None = None,
     render_mode: str | None = None,
     **options: Any,
 ) -> RobotEnv:
@@ -37,10 +38,10 @@ def make(
     ``person`` (``expert``, ``intermediate``, ``novice``) sits at the teleop device and takes over by the rule
     ``takeover``, a name or a rule; ``person_seed`` makes them an individual. ``cameras`` names views of the scene that
     become observations. ``reset`` places the arm or moves it through the guard. The delays, and up to ``jitter_s`` more
-    each time, are the clock's. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for an unknown
-    name.
+    each time, are the clock's. ``meshes`` names a robot of ``mujoco-menagerie`` to draw the arm as. ``options`` go to
+    :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for an unknown name.
     """
-    twin = make_task(task)
+    twin = make_task(task, meshes=meshes)
     clock = SimClock(twin.world, command_delay_s, camera_delay_s, jitter_s, np.random.default_rng(0))
     device = NoTeleop() if person is None else _person(twin, person, takeover, person_seed)
     robot = _robot(twin, clock, device, load_cell(cell), cameras, image_size)

@@ -11,6 +11,7 @@ import numpy as np
 
 from hardware.geometry import quat_normalize, wxyz_from_xyzw, xyzw_from_wxyz
 from hardware.interfaces import Pose
+from sim.meshes import dress, menagerie
 
 ASSETS = Path(str(files("sim") / "assets"))
 ARM = "fr3.xml"
@@ -34,16 +35,20 @@ class World:
 
     ``scene`` is a file in ``sim/assets`` or MJCF text; ``tool``, another, is fixed to the hand, its origin at the
     end-effector point. ``arms``, for a scene that has none of its own, says where bases stand, by name: all that
-    belongs to the arm ``left`` is named ``left/...``.
+    belongs to the arm ``left`` is named ``left/...``. ``meshes`` names a robot of ``mujoco-menagerie`` to draw them as.
     """
 
-    def __init__(self, scene: str, tool: str | None = None, arms: Mapping[str, Pose] | None = None):
+    def __init__(
+        self, scene: str, tool: str | None = None, arms: Mapping[str, Pose] | None = None, meshes: str | None = None
+    ):
         spec = _parse(scene)
         if tool is not None:
             spec.attach(_parse(tool), site=spec.site("ee"), prefix=TOOL)
         for name, mount in (arms or {}).items():
             frame = spec.worldbody.add_frame(pos=mount.position_m, quat=wxyz_from_xyzw(mount.quat_xyzw))
             spec.attach(_parse(ARM), frame=frame, prefix=f"{name}/")
+        if meshes is not None:
+            dress(spec, menagerie(meshes))
         prefixes = [f"{name}/" for name in arms or {}] or [""]
         spec.nuserdata = WRENCH * len(prefixes)  # The filtered wrenches, which so are part of the state.
         self.model: mujoco.MjModel = spec.compile()

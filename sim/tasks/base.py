@@ -42,8 +42,8 @@ class TwinTask(ABC):
     span_m: float = 0.1
     """What :meth:`remaining_m` is at a typical start."""
 
-    def __init__(self) -> None:
-        self.world = World(self.scene, self.tool)
+    def __init__(self, meshes: str | None = None) -> None:
+        self.world = World(self.scene, self.tool, meshes=meshes)
         self.inverse_kinematics = InverseKinematics(self.world.model)
         self._target = int(self.world.model.body("target").mocapid[0])
         self._setup: Setup = {}

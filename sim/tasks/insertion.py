@@ -54,8 +54,8 @@ class InsertionTask(TwinTask):
     fixed_keys = ("hole", "grasp_offset", "sight_error")
     span_m = 0.08
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, meshes: str | None = None) -> None:
+        super().__init__(meshes)
         self._held = self.world.model.body(f"{TOOL}held")
         self._nominal_xy = self._held.pos[:2].copy()
         self._stall = _Stall()

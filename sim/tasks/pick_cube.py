@@ -39,8 +39,8 @@ class PickCube(GraspTask):
     held_widths_m = (0.034, 0.046)
     span_m = 0.28
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, meshes: str | None = None) -> None:
+        super().__init__(meshes)
         self._raised_since_s: float | None = None
 
     def draw(self, rng: np.random.Generator) -> Setup:
