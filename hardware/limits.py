@@ -15,6 +15,7 @@ REDUCED_SPEED = "ISO 10218-1:2011, reduced speed of a tool centre point near peo
 GENTLE = "our choice, far below what libfranka lets the arm do"
 ABOVE_SPEED = "our choice: a fifth above max_speed_m_s"
 SPRING = "20 N at 1000 N/m: bounds the spring force"
+STROKE = "a parallel gripper's stroke takes about this"
 OUR_CHOICE = "our choice"
 TRANSIENT = "under half of the 140 N of ISO/TS 15066:2016, table A.2, for a hand held fast"
 
@@ -200,13 +201,7 @@ class Limits:
         "External force above this for the window of S8 in reset moves: HOLD.",
         maximum=140.0,
     )
-    min_gripper_toggle_s: float = limit(
-        "S28",
-        0.5,
-        "s",
-        "a parallel gripper's stroke takes about this",
-        "Time between two changes of the gripper command.",
-    )
+    min_gripper_toggle_s: float = limit("S28", 0.5, "s", STROKE, "Time between two changes of the gripper command.")
     max_pushes: int = limit(
         "S29", 10, "-", OUR_CHOICE, "More refusals of S4 and S31 to S33 than this in the window: HOLD."
     )
