@@ -103,6 +103,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             self._executed[6] = self._gripper
         self._state.reset()
         self._steps, self._human = 0, False
+        self._potential = self._progress()
         self._deadline = self.robot.clock.now()
         info = {
             "setup": dict(self.task.setup),
@@ -134,6 +135,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         success = self.task.success(observation)
         truncated = not success and (held or self._steps >= self.max_steps)
         human = observation.executed.source == Source.HUMAN
+        before, self._potential = self._potential, self._progress()
         info = {
             "executed_action": self._executed.copy(),
             "proposed_action": proposed,
@@ -141,6 +143,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             "intervention_start": human and not self._human,
             "success": success,
             "held": held,
+            "reward_inputs": {"potential": before, "next_potential": self._potential},
         }
         self._human = human
         return self._observation(), float(success), success, truncated, info
@@ -161,6 +164,11 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     def close(self) -> None:
         self.robot.close()
+
+    def _progress(self) -> float:
+        """How far the task is, about 0 at the start and 1 at success; 0 where the task cannot tell."""
+        progress = getattr(self.task, "progress", None)
+        return float(progress()) if progress is not None else 0.0
 
     # -- actions -----------------------------------------------------------------------------------------------------
 
