@@ -118,8 +118,6 @@ class TrainConfig:
     """Critic updates before the first actor update."""
     pretrain_actor: bool = False
     """Clone the demonstrations into the actor before reinforcement learning."""
-    offline_updates: int = 0
-    """Critic updates on the demonstrations alone, before the first environment step."""
     person: bool = True
     """Whether a person watches and intervenes."""
     dagger_every: int = 1_000

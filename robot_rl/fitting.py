@@ -35,18 +35,20 @@ def fit(
     optimizer = torch.optim.AdamW(chosen, config.learning_rate, weight_decay=config.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     best, best_weights, train_loss = math.inf, copy.deepcopy(module.state_dict()), 0.0
-    for step in range(1, steps + 1):
-        rows = torch.from_numpy(rng.integers(0, samples, config.batch_size))
-        error = loss(rows)
-        optimizer.zero_grad(set_to_none=True)
-        error.backward()
-        optimizer.step()
-        schedule.step()
-        if step % VALIDATE_EVERY == 0 or step == steps:
-            train_loss = float(error.detach())
-            with torch.no_grad():
-                held_out = float(validation())
-            if held_out < best:
-                best, best_weights = held_out, copy.deepcopy(module.state_dict())
-    module.load_state_dict(best_weights)
+    try:
+        for step in range(1, steps + 1):
+            rows = torch.from_numpy(rng.integers(0, samples, config.batch_size))
+            error = loss(rows)
+            optimizer.zero_grad(set_to_none=True)
+            error.backward()
+            optimizer.step()
+            schedule.step()
+            if step % VALIDATE_EVERY == 0 or step == steps:
+                train_loss = float(error.detach())
+                with torch.no_grad():
+                    held_out = float(validation())
+                if held_out < best:
+                    best, best_weights = held_out, copy.deepcopy(module.state_dict())
+    finally:  # Ctrl-C leaves weights that were good for something
+        module.load_state_dict(best_weights)
     return {"train_loss": train_loss, "validation_loss": best}

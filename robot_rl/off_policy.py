@@ -15,6 +15,7 @@ import torch
 from hardware.interfaces import Source
 from robot_rl.base_policy import BasePolicy, relabelled
 from robot_rl.bc import shown_by_person
+from robot_rl.checkpoint import Tensors
 from robot_rl.config import TrainConfig
 from robot_rl.governor import UpdateGovernor
 from robot_rl.replay_buffer import Mixture, ReplayBuffer, Returns
@@ -23,14 +24,13 @@ from robot_rl.types import Episode, Observation, Step
 
 Layout = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 """Shape and dtype of each entry of an observation."""
-Tensors = dict[str, dict[str, Any]]
 
 
 class OffPolicyLearner:
     """Agent, buffers, governor and generator of one run.
 
-    Phases: offline (critics on the demonstrations), collection (no updates), critic only, joint. Where the actor works
-    over ``base``, demonstrations are relabelled with its actions, and only steps of its version are taken.
+    Phases: collection (no updates), critic only, joint. Where the actor works over ``base``, demonstrations are
+    relabelled with its actions.
     """
 
     def __init__(
@@ -66,18 +66,16 @@ class OffPolicyLearner:
     # -- data --------------------------------------------------------------------------------------------------------
 
     def show(self, demos: Sequence[Episode], normalize: bool = False) -> None:
-        """Take the demonstrations, and do what is to be done offline. Once, at the start of a run."""
+        """Take the demonstrations, once, at the start of a run."""
         if normalize and demos:
             self.agent.normalize_states_by(shown_by_person(demos)[0])
         base = self.agent.base
         for episode in demos:
             buffer = self.online if self.config.learner.demos_online else self.prior
             buffer.add_episode(episode if base is None else relabelled(episode, base))
-        if demos:
-            for _ in range(self.config.cloning.steps if self.config.pretrain_actor else 0):
+        if demos and self.config.pretrain_actor:
+            for _ in range(self.config.cloning.steps):
                 self.agent.clone(self._sample(1)[0])
-            while self.critic_updates < self.config.offline_updates:
-                self.update(train_actor=False)
 
     def remember(self, step: Step) -> None:
         """Every step goes online; every step the person drove goes to the prior buffer as well, whole segments with the

@@ -90,12 +90,13 @@ def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
         else:
             policy = make_cloned_policy(from_dict(CloningConfig, about["config"]), *interface.sizes)
         tensors = load_file(folder / "policy.safetensors")
-        # A policy that was learned by reinforcement is saved without what only learning needs.
-        unexpected = policy.load_state_dict(tensors, strict=kind == "cloning").unexpected_keys
+        found = policy.load_state_dict(tensors, strict=False)
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"the policy in '{folder}' cannot be read: {error}") from None
     except Exception as error:  # safetensors raises its own class for a damaged file
         raise ValueError(f"the policy in '{folder}' is damaged: {error}") from None
-    if unexpected or not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
-        raise ValueError(f"the policy in '{folder}' holds unknown tensors or values that are not finite: not loaded")
+    # A policy that was learned by reinforcement is saved without what only learning needs.
+    wrong = found.unexpected_keys or (kind == "cloning" and found.missing_keys)
+    if wrong or not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
+        raise ValueError(f"the policy in '{folder}' lacks tensors, has unknown ones or values that are not finite")
     return policy, interface

@@ -76,8 +76,8 @@ class ReplayBuffer:
         self.base_action[slot], self.reward[slot], self.source[slot] = step.base_action, step.reward, step.source
         for name in FLAGS:
             self.flags[name][slot] = getattr(step, name)
-        for name, value in step.reward_inputs.items():
-            self.inputs[name][slot] = value
+        for name, array in self.inputs.items():
+            array[slot] = step.reward_inputs.get(name, 0.0)
         if previous is not None and here == (previous[0], previous[1] + 1):
             self._link(previous[2], serial)
         self._open[key] = (*here, serial)

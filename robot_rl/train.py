@@ -95,7 +95,7 @@ class Trainer:
         """The person's own count of their time; None where nobody counts."""
         self.demos, self.base = list(demos), base
         self.tally = Tally()
-        self._checkpoint_due = config.checkpoint_every
+        self._saved_steps = 0
         out.mkdir(parents=True, exist_ok=True)
         resolved = {"env": dataclasses.asdict(spec), "seed": seed, "train": to_dict(config)}
         (out / "config.json").write_text(json.dumps(resolved, indent=1))
@@ -129,7 +129,8 @@ class Trainer:
             self.tally.add(episode)
             self.tally.wall_s = time.monotonic() - started
             self._report(values)
-            if self.tally.env_steps >= self._checkpoint_due:
+            every = self.config.checkpoint_every
+            if self.tally.env_steps // every > self._saved_steps // every:
                 self.save()
 
     def _report(self, values: Mapping[str, float]) -> None:
@@ -148,7 +149,7 @@ class Trainer:
 
     def save(self) -> None:
         """The policy, and a checkpoint of everything that going on needs."""
-        self._checkpoint_due = (self.tally.env_steps // self.config.checkpoint_every + 1) * self.config.checkpoint_every
+        self._saved_steps = self.tally.env_steps
         save_policy(self.out / "policy", self.policy, self.interface, self.tally.env_steps)
         tensors, metadata = self.state()
         metadata |= {
@@ -170,7 +171,7 @@ class Trainer:
             )
         self.load_state(tensors, metadata)
         self.tally = Tally(**metadata["tally"])
-        self._checkpoint_due = (self.tally.env_steps // self.config.checkpoint_every + 1) * self.config.checkpoint_every
+        self._saved_steps = self.tally.env_steps
         self.rollout.episode, self.rollout.reset_s = metadata["episode"], self.tally.reset_s
         if self.attention is not None:
             self.attention.driving_s = self.tally.person_s

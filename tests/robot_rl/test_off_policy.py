@@ -100,17 +100,6 @@ def test_phases_collection_then_critic_only_then_joint():
     assert learner.learn() == {} and learner.critic_updates == 8, "no data, no update"
 
 
-def test_offline_updates_train_critics_on_the_demonstrations_alone():
-    config = dataclasses.replace(CONFIG, offline_updates=6)
-    learner, untouched = make(config), make()
-    learner.show([episode(i, "DDDD", run="demo") for i in range(3)])
-    assert (learner.critic_updates, learner.actor_updates) == (6, 0)
-    mine, other = learner.agent.critic.state_dict(), untouched.agent.critic.state_dict()
-    assert not all(torch.equal(mine[k], other[k]) for k in mine)
-    actor, other = learner.agent.actor.state_dict(), untouched.agent.actor.state_dict()
-    assert all(torch.equal(actor[k], other[k]) for k in actor)
-
-
 def test_a_pretrained_actor_does_as_shown():
     cloning = dataclasses.replace(CONFIG.cloning, steps=600)
     learner = make(dataclasses.replace(CONFIG, pretrain_actor=True, cloning=cloning))

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from robot_rl.demonstrations import collect_demos
 from robot_rl.policy import Interface, load_policy
 from robot_rl.presets import PRESETS, preset
 from robot_rl.rollout import EnvSpec
-from robot_rl.train import RLTrainer, train
+from robot_rl.train import CloningTrainer, RLTrainer, train
 from robot_rl.types import Episode
 
 POINT = EnvSpec("tests.robot_rl.point_env:PointReach-v0")
@@ -79,7 +80,7 @@ def run(out: Path, spec: EnvSpec, config: TrainConfig, shown: list[Episode], see
     return train(out, spec, config, demos=shown, base=base, seed=3, progress=watch)
 
 
-def end(out: Path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
+def end(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     tensors, metadata = load_checkpoint(out / "checkpoints")
     arrays = {f"{g}/{k}": torch.as_tensor(v).numpy() for g, group in tensors.items() for k, v in group.items()}
     for place in (metadata["tally"], metadata.get("governor", {})):
@@ -92,7 +93,19 @@ def end(out: Path) -> tuple[dict[str, np.ndarray], dict[str, object]]:
 def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(name, tmp_path, shown):
     """100 + kill + 100 updates equal 200, and so do the episodes: policy, critics, moments, replay, generators."""
     spec = HELPED if name in ("hg_dagger", "res_hil", "hil_serl") else POINT
-    config, demos = small(name), shown[spec.id]
+    about = kill_and_compare(tmp_path, spec, small(name), shown[spec.id])
+    if name != "hg_dagger":
+        assert about["updates"][1] == STEPS - 40 + 1, "and it did learn"
+
+
+def test_a_killed_run_of_a_policy_that_draws_goes_on_with_its_draws(tmp_path, shown):
+    config = small("hg_dagger")
+    config = dataclasses.replace(config, cloning=dataclasses.replace(CLONING, arch="flow"))
+    kill_and_compare(tmp_path, HELPED, config, shown[HELPED.id])
+
+
+def kill_and_compare(tmp_path: Path, spec: EnvSpec, config: TrainConfig, demos: list[Episode]) -> dict[str, Any]:
+    """A run, and one that was killed and went on, must end with the same checkpoint; its metadata."""
     whole, resumed = tmp_path / "whole" / "run", tmp_path / "resumed" / "run"
     run(whole, spec, config, demos, seen=resumed)
     killed = load_checkpoint(resumed / "checkpoints")[1]
@@ -102,8 +115,37 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(name, tmp_path, shown
     assert ours.keys() == theirs.keys()
     different = [key for key in ours if not np.array_equal(ours[key], theirs[key])]
     assert different == [] and about == about_them
-    if config.method == "rl":
-        assert about["updates"][1] == STEPS - 40 + 1, "and it did learn"
+    return about
+
+
+def test_a_correction_is_kept_without_its_episode(tmp_path, shown):
+    """Episodes may be moved away or relabelled: what the policy learned from goes with the checkpoint."""
+    config, out = dataclasses.replace(small("hg_dagger"), env_steps=130), tmp_path / "run"
+    first = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    first.run()
+    assert first.corrections, "nobody helped: this test would show nothing"
+    shutil.rmtree(out / "episodes")
+    again = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    assert [len(part) for part in again.corrections] == [len(part) for part in first.corrections]
+    assert again.tally.person_s == first.tally.person_s > 0
+    assert again.attention.driving_s == first.attention.driving_s
+
+
+def test_a_fit_that_is_interrupted_is_done_again(tmp_path, shown, monkeypatch):
+    """Ctrl-C while the policy is fitted anew: the checkpoint says so, and whoever goes on fits it first."""
+    config, out = dataclasses.replace(small("hg_dagger"), env_steps=70), tmp_path / "run"
+    trainer = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("robot_rl.train.train_cloned_policy", interrupted)
+        trainer.run()
+    again = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    assert (again.tally.env_steps, again.fits) == (60, 0)
+    again.run()
+    assert again.fits == 1
 
 
 def test_a_run_with_other_settings_is_refused(tmp_path, shown):
