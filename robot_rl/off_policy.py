@@ -15,7 +15,7 @@ import torch
 from hardware.interfaces import Source
 from robot_rl.base_policy import BasePolicy, relabelled
 from robot_rl.bc import shown_by_person
-from robot_rl.checkpoint import Tensors
+from robot_rl.checkpoint import Tensors, by_number, numbered
 from robot_rl.config import TrainConfig
 from robot_rl.governor import UpdateGovernor
 from robot_rl.replay_buffer import Mixture, ReplayBuffer, Returns
@@ -137,9 +137,7 @@ class OffPolicyLearner:
         prior, prior_counters = self.prior.state()
         tensors: Tensors = {"agent": self.agent.state_dict(), "online": online, "prior": prior}
         for name, optimizer in self.agent.optimizers().items():
-            moments = optimizer.state_dict()["state"]
-            flat = {f"{i}.{key}": value for i, entry in moments.items() for key, value in entry.items()}
-            tensors[f"optimizer.{name}"] = flat
+            tensors[f"optimizer.{name}"] = numbered(optimizer.state_dict()["state"])
         tensors["generator"] = {"state": self.agent.generator.get_state()}
         return tensors, {
             "online": online_counters,
@@ -159,14 +157,11 @@ class OffPolicyLearner:
                 f"the run was trained over base '{metadata['base_version']}', this one is '{self.base_version}': its "
                 "stored base actions do not hold; give the same base, or another --out"
             )
-        self.agent.load_state_dict({k: torch.as_tensor(v) for k, v in tensors["agent"].items()})
+        self.agent.load_state_dict(tensors["agent"])
         if metadata["normalizer_version"] != self.agent.normalizer_version():
             raise ValueError("the checkpoint's normaliser is not the one its replay was stored under: it is damaged")
         for name, optimizer in self.agent.optimizers().items():
-            moments: dict[int, dict[str, torch.Tensor]] = {}
-            for key, value in tensors[f"optimizer.{name}"].items():
-                index, _, entry = key.partition(".")
-                moments.setdefault(int(index), {})[entry] = torch.as_tensor(value)
+            moments = by_number(tensors[f"optimizer.{name}"])
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         self.agent.generator.set_state(torch.as_tensor(tensors["generator"]["state"], dtype=torch.uint8))
         for buffer, name in ((self.online, "online"), (self.prior, "prior")):

@@ -10,13 +10,15 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from robot_rl.actor_heads import Context, Metrics, make_head
-from robot_rl.base_policy import BasePolicy
+from robot_rl.base_policy import BasePolicy, SteerableBase
 from robot_rl.batch import Batch
 from robot_rl.config import LearnerConfig
 from robot_rl.gripper import GripperCritic, GripperSpace
@@ -222,14 +224,10 @@ class RLPD(nn.Module):
 
     def _context(self, observation: Mapping[str, np.ndarray], base_action: np.ndarray) -> Context:
         """Observations (n, ...) and the base's actions there (n, action_dim) as the heads see them."""
-        steerable = self.config.actor == "latent_noise"
-        raw = self._tensor(observation["state"]) if steerable else None
-
-        def decode(noise: Tensor) -> Tensor:
-            return self.base.decode(raw, noise)  # type: ignore[union-attr]
-
-        features = self._state(observation)
-        return Context(features, self._tensor(base_action), decode if steerable else None)
+        decode = None
+        if self.config.actor == "latent_noise":
+            decode = partial(cast(SteerableBase, self.base).decode, self._tensor(observation["state"]))
+        return Context(self._state(observation), self._tensor(base_action), decode)
 
     def _state(self, observation: Mapping[str, np.ndarray]) -> Tensor:
         return (self._tensor(observation["state"]) - self.state_mean) / self.state_std

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from hardware.interfaces import Source
 from robot_rl.base_policy import BasePolicy
 from robot_rl.bc import make_cloned_policy, train_cloned_policy
-from robot_rl.checkpoint import LATEST, Tensors, load_checkpoint, save_checkpoint
+from robot_rl.checkpoint import LATEST, Tensors, by_number, load_checkpoint, numbered, save_checkpoint
 from robot_rl.cloned_policy import ClonedPolicy
 from robot_rl.config import TrainConfig, to_dict
 from robot_rl.env import RobotEnv
@@ -231,18 +230,13 @@ class CloningTrainer(Trainer):
         return self.losses
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
-        parts = [part.tensors() for part in self.corrections]
-        corrections = {f"{i}.{name}": tensor for i, part in enumerate(parts) for name, tensor in part.items()}
+        corrections = numbered({i: part.tensors() for i, part in enumerate(self.corrections)})
         metadata = {"losses": self.losses, "fits": self.fits, "rng": self.cloned.rng.bit_generator.state}
         return {"policy": self.cloned.state_dict(), "corrections": corrections}, metadata
 
     def load_state(self, tensors: Tensors, metadata: Mapping[str, Any]) -> None:
         self.cloned.load_state_dict(tensors["policy"])
-        parts: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in tensors["corrections"].items():
-            index, _, name = key.partition(".")
-            parts.setdefault(int(index), {})[name] = torch.as_tensor(value)
-        self.corrections = [Shown.of(parts[index]) for index in sorted(parts)]
+        self.corrections = [Shown.of(part) for part in by_number(tensors["corrections"]).values()]
         self.losses, self.fits = metadata["losses"], metadata["fits"]
         self.cloned.rng.bit_generator.state = metadata["rng"]
 
