@@ -118,6 +118,20 @@ def find_checkpoint(path: Path | str) -> Path:
     raise CheckpointError(f"no whole checkpoint in '{path}': {problems[0]}")
 
 
+def numbered(parts: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Several parts as one group: ``<number>.<name>``."""
+    return {f"{number}.{name}": value for number, part in parts.items() for name, value in part.items()}
+
+
+def by_number(group: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
+    """Inverse of :func:`numbered`."""
+    parts: dict[int, dict[str, Any]] = {}
+    for key, value in group.items():
+        number, _, name = key.partition(".")
+        parts.setdefault(int(number), {})[name] = value
+    return dict(sorted(parts.items()))
+
+
 def rng_state(generators: Mapping[str, Generator]) -> dict[str, Any]:
     """The states of torch and numpy generators as JSON, by name."""
     return {name: _state(generator) for name, generator in generators.items()}

@@ -34,7 +34,7 @@ class Command:
     env_kwargs: str = "{}"
     """Further keyword arguments of the environment, as a JSON object."""
     preset: str = "hil_serl"
-    """What learns and how: bc, hg_dagger, rlpd, hil_serl, or a *_paper column."""
+    """What learns and how: bc, hg_dagger, rlpd, hil_serl, rlif, residual, res_hil, latent_noise, or a *_paper."""
     seed: int = 0
     """Seed of everything random."""
     out: Path | None = None

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from robot_rl.command import Command, FromDemonstrations, preset_named_in
-from robot_rl.config import CloningConfig, TrainConfig, preset
+from robot_rl.config import CloningConfig, TrainConfig
+from robot_rl.presets import preset
 
 if TYPE_CHECKING:
     from robot_rl.evaluate import Evaluation
@@ -79,7 +80,8 @@ class Train(FromDemonstrations):
         out = self.folder(f"{self.name()}-{self.preset}")
         shown = self.demonstrations(out / "demos") if self.demos or self.demo_policy or self.env is None else []
         base = None
-        if self.config.method == "rl" and self.config.warmup == "base" and shown:
+        over_base = self.config.warmup == "base" or self.config.learner.actor != "gaussian"
+        if self.config.method == "rl" and over_base and shown:
             base = clone_base(out / "base", self.env_spec(), self.config.cloning, shown, self.seed)
         spec = self.env_spec(person=self.skill, takeover=self.takeover) if self.config.person else self.env_spec()
         with TrainingProgress(self.config.env_steps) as progress:

@@ -1,4 +1,4 @@
-"""Configuration: frozen dataclasses, and the presets that select parts."""
+"""Configuration: frozen dataclasses; :mod:`robot_rl.presets` fills them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,44 @@ import difflib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from robot_rl.cloning_config import CloningConfig
 from robot_rl.reward import RewardWeights
+
+
+@dataclass(frozen=True)
+class ResidualConfig:
+    """The bounded residual over a base policy (ResFiT, arXiv 2509.19301)."""
+
+    scale: float = 0.3
+    """Largest correction of an action by the residual, of 1."""
+    noise: float = 0.1
+    """Standard deviation of exploration and of target smoothing, in units of actions."""
+    noise_clip: float = 0.3
+    """Bound of the smoothing noise (TD3)."""
+    penalty: float = 0.0
+    """Weight of the residual's square in the actor loss."""
+
+
+@dataclass(frozen=True)
+class LatentNoiseConfig:
+    """Steering a flow base by its noise (DSRL, arXiv 2506.15799)."""
+
+    bound: float = 1.5
+    """Largest noise an axis, in standard deviations of what the base was trained with."""
+    critics: int = 2
+    """Heads of the critic of the noise."""
 
 
 @dataclass(frozen=True)
 class LearnerConfig:
     """The off-policy learner."""
 
+    actor: Literal["gaussian", "residual", "latent_noise"] = "gaussian"
+    """A full policy, a bounded residual over the base, or the noise that steers a flow base."""
+    residual: ResidualConfig = field(default_factory=ResidualConfig)
+    """Settings of the residual."""
+    latent_noise: LatentNoiseConfig = field(default_factory=LatentNoiseConfig)
+    """Settings of the latent noise."""
     gamma: float = 0.98
     """Discount a step."""
     n_step: int = 3
@@ -32,8 +63,13 @@ class LearnerConfig:
     """Transitions of one critic update."""
     utd_ratio: int = 8
     """Critic updates an environment step."""
+    failure_ends: bool = True
+    """Whether termination without success is worth 0 from there on. False treats it as a truncation: where all rewards
+    are penalties, failing early would otherwise be the best that can happen."""
     learning_rate: float = 5e-4
-    """Adam's, for critic, actor and temperature."""
+    """Adam's, for the critics, and for actor and temperature unless ``actor_learning_rate`` says otherwise."""
+    actor_learning_rate: float | None = None
+    """Adam's for actor and temperature; None for the critics'."""
     tau: float = 0.005
     """Share of the online critic in a target update."""
     averaging: float = 0.005
@@ -48,36 +84,20 @@ class LearnerConfig:
     """Bounds of any return, to which TD targets are clipped: (0, 1) where success pays 1 and ends the episode."""
     gripper_change_penalty: float = -0.02
     """Reward of a gripper change, in the gripper's critic alone."""
+    gripper_base_bonus: float = 0.01
+    """By how much another choice must be worth more than the base policy's, where the gripper follows a base."""
     imitation_weight: float = 0.0
     """Weight of the person's actions in the actor loss, on intervened and demonstrated steps."""
+    saturated_weight: float = 0.25
+    """Weight of those dimensions of the person's action that a residual cannot reach, in the same term."""
     prior_fraction: float = 0.5
     """Share of each batch from demonstrations and interventions."""
+    demos_online: bool = False
+    """Demonstrations go into the online buffer, as if they had just been collected (RLIF), and not into the prior."""
     replay_capacity: int = 200_000
     """Steps kept, in each of the online and the prior buffer."""
     reward: RewardWeights = field(default_factory=RewardWeights)
     """Reward sources and their weights."""
-
-
-@dataclass(frozen=True)
-class CloningConfig:
-    """Behaviour cloning: the base, the baseline, and the learner of ``hg_dagger``."""
-
-    width: int = 256
-    """Units of each hidden layer."""
-    depth: int = 3
-    """Hidden layers."""
-    batch_size: int = 256
-    """Samples a gradient step."""
-    learning_rate: float = 1e-3
-    """Adam's, decayed to zero along a cosine."""
-    steps: int = 3_000
-    """Gradient steps of a training from scratch."""
-    weight_decay: float = 1e-4
-    """AdamW's."""
-    noise: float = 0.1
-    """Noise on observations, as a share of each entry's standard deviation over the demonstrations."""
-    validation_fraction: float = 0.1
-    """Share of episodes held out to choose the best weights."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,8 @@ class TrainConfig:
     """Who acts in the first steps: uniform random actions, or the cloned base."""
     warmup_steps: int = 500
     """Environment steps before updates begin."""
+    warmup_noise: float = 0.0
+    """Uniform noise of ± this on the base's arm actions in the first steps."""
     critic_only_updates: int = 500
     """Critic updates before the first actor update."""
     pretrain_actor: bool = False
@@ -110,52 +132,6 @@ class TrainConfig:
     """Newest checkpoints kept."""
 
 
-PAPER_LEARNER = LearnerConfig(
-    gamma=0.97,
-    n_step=1,
-    critics=2,
-    width=256,
-    batch_size=256,
-    utd_ratio=2,
-    learning_rate=3e-4,
-    initial_temperature=0.01,
-    averaging=1.0,
-)
-
-PRESETS: dict[str, TrainConfig] = {
-    "bc": TrainConfig(method="cloning", env_steps=0, person=False),
-    "hg_dagger": TrainConfig(method="cloning"),
-    "rlpd": TrainConfig(person=False),
-    "hil_serl": TrainConfig(),
-    "hil_serl_paper": TrainConfig(warmup="random", warmup_steps=100, critic_only_updates=0, learner=PAPER_LEARNER),
-    "rlpd_paper": TrainConfig(
-        warmup="random",
-        warmup_steps=5_000,
-        critic_only_updates=0,
-        person=False,
-        learner=LearnerConfig(
-            gamma=0.99,
-            n_step=1,
-            critics=10,
-            width=256,
-            batch_size=256,
-            utd_ratio=20,
-            learning_rate=3e-4,
-            initial_temperature=1.0,
-            averaging=1.0,
-        ),
-    ),
-}
-"""Names and what they select. ``<name>_paper`` are published values, ``<name>`` the same parts tuned on the twin."""
-
-
-def preset(name: str) -> TrainConfig:
-    """Raises ValueError naming the nearest preset."""
-    if name not in PRESETS:
-        raise ValueError(f"no preset '{name}'; {_nearest(name, PRESETS)} (there are {', '.join(PRESETS)})")
-    return PRESETS[name]
-
-
 def to_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
@@ -165,7 +141,7 @@ def from_dict(kind: type[Any], values: dict[str, Any], where: str = "config") ->
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in values:
         if key not in fields:
-            raise ValueError(f"{where}: unknown key '{key}'; {_nearest(key, fields)}")
+            raise ValueError(f"{where}: unknown key '{key}'; {nearest(key, fields)}")
     defaults = kind()
     built = {}
     for key, value in values.items():
@@ -175,6 +151,6 @@ def from_dict(kind: type[Any], values: dict[str, Any], where: str = "config") ->
     return kind(**built)
 
 
-def _nearest(name: str, allowed: Any) -> str:
+def nearest(name: str, allowed: Any) -> str:
     close = difflib.get_close_matches(name, list(allowed), 1, cutoff=0.0)
     return f"did you mean '{close[0]}'?" if close else "none is allowed"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from hardware.interfaces import Source
-from robot_rl.bc import ClonedPolicy, train_cloned_policy
-from robot_rl.config import CloningConfig
+from robot_rl.bc import make_cloned_policy, train_cloned_policy
+from robot_rl.cloned_policy import ClonedPolicy
+from robot_rl.cloning_config import CloningConfig
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore, load_demos
 from robot_rl.foreign import ForeignEnv
-from robot_rl.policy import Interface, load_policy, save_policy
+from robot_rl.policy import Interface, Policy, load_policy, save_policy
 from robot_rl.rollout import DEMO_SEEDS, EnvSpec, Rollout, load_callable
 from robot_rl.types import Episode, Observation
 
@@ -22,23 +23,11 @@ ATTEMPTS_PER_DEMO = 5
 """Failed demonstrations are thrown away, as people do; a source that fails more often than this is refused."""
 
 
-class Demonstrator(Protocol):
-    """A policy that drives a demonstration."""
-
-    def reset(self) -> None:
-        """Called before each episode."""
-        ...
-
-    def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray: ...
-
-
 class RestingPolicy:
     """Proposes to stay: what runs under a person who drives all of the time."""
 
     def __init__(self, action_dim: int):
         self._action = np.zeros(action_dim, np.float32)
-
-    def reset(self) -> None: ...
 
     def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray:
         return self._action
@@ -82,13 +71,12 @@ def collect_demos(
         episodes = [e for e in load_demos(folder, name, action_dim) if e.success] if store.list() else []
         attempts = store.next_episode("demo")
         rollout = Rollout(env, spec, "demo", seed, DEMO_SEEDS, store, first_episode=attempts)
-        demonstrator: Demonstrator = RestingPolicy(action_dim) if policy is None else ScriptedPolicy(policy, env)
+        demonstrator: Policy = RestingPolicy(action_dim) if policy is None else ScriptedPolicy(policy, env)
         while len(episodes) < count:
             if attempts >= ATTEMPTS_PER_DEMO * count:
                 raise ValueError(
                     f"only {len(episodes)} of {attempts} demonstrations of '{name}' succeeded: {count} wanted"
                 )
-            demonstrator.reset()
             episode = next(iter(rollout.episodes(demonstrator, 1, label=Source.DEMO)))
             attempts += 1
             if episode.success:
@@ -105,8 +93,6 @@ def collect_demos(
 
 def clone_base(folder: Path, spec: EnvSpec, config: CloningConfig, demos: list[Episode], seed: int) -> ClonedPolicy:
     """The behaviour-cloned base of ``demos``, saved in ``folder``; what is already there is loaded instead."""
-    import torch
-
     env = spec.make()
     interface = Interface.of(env)
     env.close()
@@ -115,10 +101,8 @@ def clone_base(folder: Path, spec: EnvSpec, config: CloningConfig, demos: list[E
         require_fit(folder, made_for, interface)
         assert isinstance(policy, ClonedPolicy)
         return policy
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        policy = ClonedPolicy(config, interface.state_dim, interface.action_dim, interface.gripper_index)
-    train_cloned_policy(policy, demos, seed)
+    policy = make_cloned_policy(config, *interface.sizes, seed=seed)
+    train_cloned_policy(policy, policy.shown_in(demos), seed)
     save_policy(folder, policy, interface)
     return policy
 

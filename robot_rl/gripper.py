@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robot_rl.actor_heads.head import Context
 from robot_rl.networks import CriticEnsemble
 
 CLOSE, HOLD, OPEN = 0, 1, 2
@@ -29,9 +30,10 @@ class GripperSpace:
         return state[:, self.state_index].round()
 
     def choice(self, state: Tensor, target: Tensor) -> Tensor:
-        """Which of close, hold, open leads to ``target`` (n,) from ``state``: int64 (n,)."""
-        changed = target.round() != self.commanded(state)
-        return torch.where(changed, torch.where(target > 0, OPEN, CLOSE), HOLD)
+        """Which of close, hold, open leads to ``target`` (n,) from ``state``: int64 (n,). A target of 0 holds."""
+        wanted = target.round()
+        changed = (wanted != self.commanded(state)) & (wanted != 0)
+        return torch.where(changed, torch.where(wanted > 0, OPEN, CLOSE), HOLD)
 
     def target(self, state: Tensor, choice: Tensor) -> Tensor:
         """Inverse of :meth:`choice`: float (n,)."""
@@ -45,29 +47,53 @@ class GripperSpace:
 
 
 class GripperCritic(nn.Module):
-    """Two Q-functions over the three choices, with their targets."""
+    """Two Q-functions over the three choices, with their targets.
 
-    def __init__(self, inputs: int, space: GripperSpace, width: int, depth: int):
+    With ``base_bonus`` the critic follows a base policy: it sees the base's choice, begins without an opinion (a last
+    layer of zeros) and departs from that choice only where another is worth more by the bonus. A bounded residual could
+    never flip a binary gripper.
+    """
+
+    def __init__(self, inputs: int, space: GripperSpace, width: int, depth: int, base_bonus: float | None = None):
         super().__init__()
-        self.space = space
-        self.online = CriticEnsemble(inputs, outputs=3, heads=2, width=width, depth=depth)
+        self.space, self.base_bonus = space, base_bonus
+        follows = base_bonus is not None
+        self.online = CriticEnsemble(inputs + follows, outputs=3, heads=2, width=width, depth=depth)
+        if follows:
+            last = self.online.layers[-1]
+            nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         self.target = copy.deepcopy(self.online).requires_grad_(False)
 
     @torch.no_grad()
-    def act(self, state: Tensor) -> Tensor:
-        """The greedy gripper target, (n,)."""
-        value = self.online(state).mean(0).masked_fill(self.space.forbidden(state), -torch.inf)
-        return self.space.target(state, value.argmax(-1))
+    def greedy(self, context: Context) -> Tensor:
+        """The best choice, int64 (n,)."""
+        state, value = context.features, self.online(self._inputs(context)).mean(0)
+        if self.base_bonus is not None:
+            base = self.space.choice(state, context.base_action[:, -1])
+            value = value + self.base_bonus * nn.functional.one_hot(base, 3)
+        return value.masked_fill(self.space.forbidden(state), -torch.inf).argmax(-1)
 
     def loss(
-        self, state: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_state: Tensor, change_penalty: float
+        self,
+        context: Context,
+        action: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        following: Context,
+        best: Tensor,
+        change_penalty: float,
     ) -> Tensor:
-        """Double DQN (arXiv 1509.06461): the online heads choose, the target heads value. The penalty on a change
-        counts in this critic alone, and on every update."""
-        choice = self.space.choice(state, action[:, -1])
+        """Double DQN (arXiv 1509.06461): the online heads choose (``best``, of :meth:`greedy`), the target heads value.
+        The penalty on a change counts in this critic alone, and on every update."""
+        choice = self.space.choice(context.features, action[:, -1])
         with torch.no_grad():
-            best = self.online(next_state).mean(0).masked_fill(self.space.forbidden(next_state), -torch.inf).argmax(-1)
-            value = self.target(next_state).min(0).values.gather(-1, best[:, None])[:, 0]
+            value = self.target(self._inputs(following)).min(0).values.gather(-1, best[:, None])[:, 0]
             wanted = reward + change_penalty * (choice != HOLD) + discount * value
-        q = self.online(state).gather(-1, choice.expand(2, -1)[..., None])[..., 0]
+        q = self.online(self._inputs(context)).gather(-1, choice.expand(2, -1)[..., None])[..., 0]
         return ((q - wanted) ** 2).mean()
+
+    def _inputs(self, context: Context) -> Tensor:
+        if self.base_bonus is None:
+            return context.features
+        return torch.cat([context.features, context.base_action[:, -1:]], dim=-1)

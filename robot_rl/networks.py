@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +53,10 @@ class CriticEnsemble(nn.Module):
         q = self.layers(x.expand(self.heads, *x.shape))
         return q.squeeze(-1) if q.shape[-1] == 1 else q
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """(batch, inputs) → features of the last hidden layer, (heads, batch, width)."""
+        return self.layers[:-1](x.expand(self.heads, *x.shape))
+
     def subset(self, x: Tensor, heads: Tensor) -> Tensor:
         """The values of ``heads`` (n,) alone: the other heads are not computed."""
         x = x.expand(len(heads), *x.shape)
@@ -86,5 +89,7 @@ def soft_update(target: list[Tensor], source: list[Tensor], tau: float) -> None:
     torch._foreach_lerp_(target, source, tau)
 
 
-def trainable(modules: Iterable[nn.Module]) -> list[Tensor]:
-    return [p for module in modules for p in module.parameters() if p.requires_grad]
+def effective_rank(features: Tensor, lost: float = 0.01) -> Tensor:
+    """(..., n, width) → how many directions hold all but ``lost`` of the singular values' sum (arXiv 2010.14498)."""
+    share = torch.linalg.svdvals(features).cumsum(-1)
+    return (share < (1.0 - lost) * share[..., -1:]).sum(-1).float() + 1.0

@@ -6,19 +6,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from robot_rl.bc import ClonedPolicy
+from robot_rl.base_policy import BasePolicy
+from robot_rl.bc import make_cloned_policy
+from robot_rl.cloned_policy import ClonedPolicy
 from robot_rl.config import CloningConfig, LearnerConfig, from_dict
 from robot_rl.observation import COMMANDED_GRIPPER
 from robot_rl.rlpd import RLPD
 
 
 class Policy(Protocol):
+    """What acts. One that works over a base policy has it as its attribute ``base``; whoever steps the environment asks
+    the base once a step and hands its action to ``act`` as a third argument. One that keeps a plan has ``reset`` and
+    ``flush`` as a :class:`~robot_rl.base_policy.BasePolicy` does."""
+
     def act(self, observation: Mapping[str, np.ndarray], deterministic: bool = False) -> np.ndarray:
         """One observation → float32 (action_dim,) in [-1, 1]."""
         ...
@@ -33,6 +39,11 @@ class Interface:
     action_dim: int
     gripper_index: int | None = None
 
+    @property
+    def sizes(self) -> tuple[int, int, int | None]:
+        """``state_dim, action_dim, gripper_index``, as policies take them."""
+        return self.state_dim, self.action_dim, self.gripper_index
+
     @staticmethod
     def of(env: Any) -> Interface:
         """The interface of a RobotEnv, or of a :class:`~robot_rl.foreign.ForeignEnv`."""
@@ -44,7 +55,8 @@ class Interface:
 
 
 def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface, step: int = 0) -> None:
-    """Write ``policy.json`` and ``policy.safetensors``: all that acting needs, nothing that only learning does."""
+    """Write ``policy.json`` and ``policy.safetensors``: all that acting needs, nothing that only learning does. A base
+    policy that the actor works over goes into ``base/``."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = "rl" if isinstance(policy, RLPD) else "cloning"
     keep = ("actor.", "average_actor.", "gripper.online.", "critic.", "state_") if kind == "rl" else ("",)
@@ -52,6 +64,11 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     save_file(tensors, folder / "policy.safetensors")
     about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}
     (folder / "policy.json").write_text(json.dumps(about, indent=1))
+    base = policy.base if isinstance(policy, RLPD) else None
+    if base is not None and not (folder / "base" / "policy.json").exists():
+        if not isinstance(base, ClonedPolicy):
+            raise ValueError(f"a base of the kind {type(base).__name__} cannot be saved with a policy: clone one")
+        save_policy(folder / "base", base, interface)
 
 
 def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
@@ -65,18 +82,21 @@ def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
         about = json.loads((folder / "policy.json").read_text())
         interface = Interface(**about["interface"])
         kind: Literal["rl", "cloning"] = about["kind"]
-        sizes = (interface.state_dim, interface.action_dim, interface.gripper_index)
         policy: RLPD | ClonedPolicy
         if kind == "rl":
-            policy = RLPD(from_dict(LearnerConfig, about["config"]), *sizes)
+            config = from_dict(LearnerConfig, about["config"])
+            base = load_policy(folder / "base")[0] if config.actor != "gaussian" else None
+            policy = RLPD(config, *interface.sizes, base=cast(BasePolicy, base))
         else:
-            policy = ClonedPolicy(from_dict(CloningConfig, about["config"]), *sizes)
+            policy = make_cloned_policy(from_dict(CloningConfig, about["config"]), *interface.sizes)
         tensors = load_file(folder / "policy.safetensors")
-        unexpected = policy.load_state_dict(tensors, strict=False).unexpected_keys
+        found = policy.load_state_dict(tensors, strict=False)
     except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, OSError) as error:
         raise ValueError(f"the policy in '{folder}' cannot be read: {error}") from None
     except Exception as error:  # safetensors raises its own class for a damaged file
         raise ValueError(f"the policy in '{folder}' is damaged: {error}") from None
-    if unexpected or not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
-        raise ValueError(f"the policy in '{folder}' holds unknown tensors or values that are not finite: not loaded")
+    # A policy that was learned by reinforcement is saved without what only learning needs.
+    wrong = found.unexpected_keys or (kind == "cloning" and found.missing_keys)
+    if wrong or not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
+        raise ValueError(f"the policy in '{folder}' lacks tensors, has unknown ones or values that are not finite")
     return policy, interface

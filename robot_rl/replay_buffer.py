@@ -10,12 +10,25 @@ import numpy as np
 
 from hardware.interfaces import Source
 from robot_rl.batch import Batch
-from robot_rl.types import Episode, Observation, Step, StepId
+from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
 
-RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray], np.ndarray]
-"""``reward(buffer, slots, next_slots) -> float32 (n,)``: computed at sampling from the stored raw fields."""
+RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float], np.ndarray]
+"""``reward(buffer, slots, next_slots, gamma) -> float32 (n,)``: computed at sampling from the stored raw fields."""
 
 FLAGS = ("intervention_start", "terminated", "truncated", "success")
+
+
+@dataclass(frozen=True)
+class Returns:
+    """How returns are reckoned, at sampling; nothing of it is baked in when steps are stored."""
+
+    gamma: float
+    n_step: int
+    reward: RewardFunction
+    cut_at_takeover: bool = False
+    """Where control passes to the person: bootstrap with 0 instead of the value there."""
+    failure_ends: bool = True
+    """Whether a termination without success is worth 0 from there on; False bootstraps there, as at a truncation."""
 
 
 class ReplayBuffer:
@@ -36,6 +49,7 @@ class ReplayBuffer:
         self.reward = np.zeros(capacity, np.float32)
         self.source = np.full(capacity, Source.HOLD, np.int8)
         self.flags = {name: np.zeros(capacity, bool) for name in FLAGS}
+        self.inputs = {name: np.zeros(capacity, np.float32) for name in REWARD_INPUTS}
         self.serial = np.full(capacity, -1, np.int64)
         """Writing number of each slot; -1 when empty."""
         self.next_serial = np.full(capacity, -1, np.int64)
@@ -62,6 +76,8 @@ class ReplayBuffer:
         self.base_action[slot], self.reward[slot], self.source[slot] = step.base_action, step.reward, step.source
         for name in FLAGS:
             self.flags[name][slot] = getattr(step, name)
+        for name, array in self.inputs.items():
+            array[slot] = step.reward_inputs.get(name, 0.0)
         if previous is not None and here == (previous[0], previous[1] + 1):
             self._link(previous[2], serial)
         self._open[key] = (*here, serial)
@@ -80,7 +96,7 @@ class ReplayBuffer:
     def add_episode(self, episode: Episode) -> None:
         for step in episode.steps:
             self.add(step)
-        self.finish(episode.steps[-1].id, episode.final_observation)
+        self.finish(episode.steps[-1].id, episode.final_observation, episode.final_base_action)
 
     def _write_observation(self, observation: Observation) -> int:
         serial, slot = self.written, self.written % self.capacity
@@ -88,8 +104,8 @@ class ReplayBuffer:
             array[slot] = observation[name]
         self.action[slot] = self.proposed_action[slot] = self.base_action[slot] = 0.0
         self.reward[slot], self.source[slot] = 0.0, Source.HOLD
-        for flag in self.flags.values():
-            flag[slot] = False
+        for values in (*self.flags.values(), *self.inputs.values()):
+            values[slot] = 0
         self.serial[slot], self.next_serial[slot] = serial, -1
         self.written += 1
         return serial
@@ -124,23 +140,24 @@ class ReplayBuffer:
             raise ValueError("the replay buffer holds no complete step yet: collect before updating")
         return np.concatenate([*found, rng.choice(candidates, missing)])
 
-    def gather(
-        self, slots: np.ndarray, gamma: float, n_step: int, reward: RewardFunction, cut_at_takeover: bool = False
-    ) -> Batch:
+    def gather(self, slots: np.ndarray, returns: Returns) -> Batch:
         """The n-step transitions that begin in ``slots``.
 
         A chain ends at termination (no bootstrap), at truncation and at the ring's head (bootstrap from the last
-        observation), and where control passes to the person: bootstrap there, or 0 with ``cut_at_takeover``.
+        observation), and where control passes to the person.
         """
+        gamma, ends = returns.gamma, self.flags["terminated"]
+        if not returns.failure_ends:
+            ends = ends & self.flags["success"]
         total, discount = np.zeros(len(slots), np.float32), np.ones(len(slots), np.float32)
         at, running = slots.copy(), np.ones(len(slots), bool)
-        for _ in range(n_step):
+        for _ in range(returns.n_step):
             after = self.next_serial[at] % self.capacity
-            total += np.where(running, discount * reward(self, at, after), 0.0).astype(np.float32)
+            total += np.where(running, discount * returns.reward(self, at, after, gamma), 0.0).astype(np.float32)
             discount = np.where(running, discount * gamma, discount).astype(np.float32)
-            discount[running & self.flags["terminated"][at]] = 0.0
+            discount[running & ends[at]] = 0.0
             takeover = (self.source[after] == Source.HUMAN) & (self.source[at] != Source.HUMAN)
-            if cut_at_takeover:
+            if returns.cut_at_takeover:
                 discount[running & takeover] = 0.0
             at = np.where(running, after, at)
             running &= ~takeover & self.sampleable(at)
@@ -181,6 +198,7 @@ class ReplayBuffer:
     def _arrays(self) -> dict[str, np.ndarray]:
         named = {f"observation.{name}": array for name, array in self.observation.items()}
         named |= {f"flag.{name}": array for name, array in self.flags.items()}
+        named |= {f"input.{name}": array for name, array in self.inputs.items()}
         plain = ("action", "proposed_action", "base_action", "reward", "source", "serial", "next_serial")
         return named | {name: getattr(self, name) for name in plain}
 
@@ -193,23 +211,16 @@ class Mixture:
     buffers: Sequence[ReplayBuffer]
     fractions: Sequence[float]
 
-    def sample(
-        self,
-        rng: np.random.Generator,
-        count: int,
-        gamma: float,
-        n_step: int,
-        reward: RewardFunction,
-        cut_at_takeover: bool = False,
-        parts: int = 1,
-    ) -> list[Batch]:
+    def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> list[Batch]:
         """``parts`` batches of ``count`` transitions, each mixed by the fractions."""
         usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if b.steps > 1 and f > 0]
+        if not usable:
+            raise ValueError("the replay buffers hold no complete step yet: collect before updating")
         total = sum(f for _, f in usable)
         counts = [round(count * f / total) for _, f in usable]
         counts[0] += count - sum(counts)
         drawn = [
-            buffer.gather(buffer.draw(rng, n * parts), gamma, n_step, reward, cut_at_takeover).split(parts)
+            buffer.gather(buffer.draw(rng, n * parts), returns).split(parts)
             for (buffer, _), n in zip(usable, counts, strict=True)
             if n > 0
         ]

@@ -12,18 +12,44 @@ from robot_rl.replay_buffer import ReplayBuffer
 
 @dataclass(frozen=True)
 class RewardWeights:
-    """How much each source counts. All zero is a configuration error."""
+    """How much each source counts; they are summed. All zero is a configuration error."""
 
     environment: float = 1.0
     """The environment's own reward; for our tasks 1 on success, else 0."""
+    key: float = 0.0
+    """The operator's verdict: 1 on success, -1 on failure."""
+    classifier: float = 0.0
+    """The success classifier's: 1 where it sees success."""
     takeover_penalty: float = 0.0
     """λ: subtracted on the policy's step just before the person takes over (RLIF, arXiv 2311.12996, eq. 3)."""
+    progress: float = 0.0
+    """Of the gain in the task's potential, γΦ' − Φ, which changes no optimal policy (Ng et al. 1999)."""
 
-    def __call__(self, buffer: ReplayBuffer, slots: np.ndarray, next_slots: np.ndarray) -> np.ndarray:
+    def __post_init__(self) -> None:
+        if not any((self.environment, self.key, self.classifier, self.takeover_penalty, self.progress)):
+            raise ValueError("every reward weight is 0, so there is nothing to learn: set at least one of them")
+
+    def __call__(self, buffer: ReplayBuffer, slots: np.ndarray, next_slots: np.ndarray, gamma: float) -> np.ndarray:
         """float32 (n,)."""
         reward = self.environment * buffer.reward[slots]
+        reward = reward + self.key * buffer.inputs["key"][slots]
+        reward = reward + self.classifier * buffer.inputs["classifier"][slots]
         if self.takeover_penalty:
             # The label needs one step of look-ahead; it exists once the successor is stored.
             taken = buffer.flags["intervention_start"][next_slots] & (buffer.source[slots] != Source.HUMAN)
             reward = reward - self.takeover_penalty * taken
+        if self.progress:
+            # The potential is 0 at termination, or shaping would pay for ending in one state rather than another.
+            after = np.where(buffer.flags["terminated"][slots], 0.0, buffer.inputs["next_potential"][slots])
+            reward = reward + self.progress * (gamma * after - buffer.inputs["potential"][slots])
         return reward.astype(np.float32)
+
+
+def potential_from_pairwise(gains: np.ndarray) -> np.ndarray:
+    """Potentials (n + 1,) in [0, 1] from a model's verdicts on ``n`` pairs of neighbouring observations, "how much
+    further is the second", of one episode.
+
+    A pairwise reward is no potential: around a loop it need not sum to nothing, and could be farmed. Its clipped sum
+    is one.
+    """
+    return np.clip(np.concatenate([[0.0], np.cumsum(gains)]), 0.0, 1.0).astype(np.float32)

@@ -1,36 +1,43 @@
-"""RLPD: soft actor-critic with a critic ensemble and symmetric sampling of prior data (arXiv 2302.02948).
+"""RLPD: off-policy actor-critic with a critic ensemble and symmetric sampling of prior data (arXiv 2302.02948).
 
-Read from top to bottom: act, then update = critic (TD), gripper (double DQN), actor, temperature, targets. The critic
-always scores the *executed* action, whole, in the canonical normalised action space.
+Read from top to bottom: act, then update = critic (TD), gripper (double DQN), actor head, targets. The critic always
+scores the *executed* action, whole, in the canonical normalised action space; what the actor parametrises (an action, a
+residual over a base policy, the noise of a flow) is its head's business.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robot_rl.actor_heads.gaussian import GaussianActor
+from robot_rl.actor_heads import Context, Metrics, make_head
+from robot_rl.base_policy import BasePolicy, SteerableBase
 from robot_rl.batch import Batch
 from robot_rl.config import LearnerConfig
 from robot_rl.gripper import GripperCritic, GripperSpace
-from robot_rl.networks import CriticEnsemble, soft_update
+from robot_rl.networks import CriticEnsemble, effective_rank, soft_update
 
-Metrics = dict[str, Tensor]
+STD_FLOOR = 0.01
 
 
 class RLPD(nn.Module):
     """The learner of one policy.
 
     ``state_dim`` is the length of the observation's ``"state"``; ``gripper_index`` the entry of it that tells the
-    commanded gripper, or None when all of the action is continuous.
+    commanded gripper, or None when all of the action is continuous. ``base`` is the frozen policy that a residual
+    corrects or a latent noise steers: not one of this module's parts, and never trained.
     """
 
     state_mean: Tensor
     state_std: Tensor
+    base: BasePolicy | None
 
     def __init__(
         self,
@@ -40,49 +47,62 @@ class RLPD(nn.Module):
         gripper_index: int | None = None,
         seed: int = 0,
         device: str | torch.device = "cpu",
+        base: BasePolicy | None = None,
     ):
         super().__init__()
+        if config.actor != "gaussian" and base is None:
+            raise ValueError(f"actor '{config.actor}' works over a base policy: give demonstrations to clone one from")
         self.config, self.action_dim, self.device = config, action_dim, torch.device(device)
         self.arm_dim = action_dim - (gripper_index is not None)
+        self.__dict__["base"] = base if config.actor != "gaussian" else None  # set so, it is no submodule
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.register_buffer("state_mean", torch.zeros(state_dim))
         self.register_buffer("state_std", torch.ones(state_dim))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.actor = GaussianActor(state_dim, self.arm_dim, config.width, config.depth)
+            noise_dim = getattr(base, "noise_dim", None)
+            self.actor = make_head(config, state_dim, action_dim, self.arm_dim, noise_dim)
             self.critic = CriticEnsemble(state_dim + action_dim, 1, config.critics, config.width, config.depth)
             self.gripper: GripperCritic | None = None
             if gripper_index is not None:
+                bonus = config.gripper_base_bonus if self.base is not None else None
                 space = GripperSpace(gripper_index)
-                self.gripper = GripperCritic(state_dim, space, config.width, config.depth)
+                self.gripper = GripperCritic(state_dim, space, config.width, config.depth, bonus)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
-        self.log_temperature = nn.Parameter(torch.tensor(float(np.log(config.initial_temperature))))
-        self.target_entropy = -0.5 * self.arm_dim if config.target_entropy is None else config.target_entropy
         self.to(self.device)
 
-        def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-            return torch.optim.Adam(parameters, config.learning_rate, fused=True)
+        def adam(parameters: Iterable[nn.Parameter], learning_rate: float | None = None) -> torch.optim.Optimizer:
+            return torch.optim.Adam(parameters, learning_rate or config.learning_rate, fused=True)
 
         self.critic_optimizer = adam(self.critic.parameters())
-        self.actor_optimizer = adam(self.actor.parameters())
-        self.temperature_optimizer = adam([self.log_temperature])
+        self.actor_optimizer = adam(self.actor.parameters(), config.actor_learning_rate)
         self.gripper_optimizer = adam(self.gripper.online.parameters()) if self.gripper else None
 
     def normalize_states_by(self, states: np.ndarray) -> None:
         """Freeze the normaliser to the statistics of ``states`` (n, state_dim), before anything is learned. Our own
         tasks need none (their observations are about unit scale); environments of other projects do."""
         self.state_mean.copy_(torch.from_numpy(states.mean(0)))
-        self.state_std.copy_(torch.from_numpy(states.std(0)).clamp(min=0.01))
+        self.state_std.copy_(torch.from_numpy(states.std(0)).clamp(min=STD_FLOOR))
 
     # -- acting ------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def act(self, observation: Mapping[str, np.ndarray], deterministic: bool = False) -> np.ndarray:
-        """One observation → float32 (action_dim,) in [-1, 1]."""
-        state = self._state(observation)[None]
-        action = self.average_actor.mode(state) if deterministic else self.actor.sample(state, self.generator)[0]
-        return self._with_gripper(state, action)[0].cpu().numpy()
+    def act(
+        self,
+        observation: Mapping[str, np.ndarray],
+        deterministic: bool = False,
+        base_action: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """One observation → float32 (action_dim,) in [-1, 1]. ``base_action`` is what ``base`` would do here: a policy
+        with a base does not ask it, since who steps the environment asks once a step and stores the answer."""
+        if base_action is None:
+            if self.base is not None:
+                raise ValueError(f"actor '{self.config.actor}' needs the base policy's action: give base_action")
+            base_action = np.zeros(self.action_dim, np.float32)
+        context = self._context({name: array[None] for name, array in observation.items()}, base_action[None])
+        actor = self.average_actor if deterministic else self.actor
+        return self._whole(context, actor.act(context, self.generator, deterministic))[0].cpu().numpy()
 
     @torch.no_grad()
     def value(self, observation: Mapping[str, np.ndarray], action: np.ndarray) -> float:
@@ -90,101 +110,124 @@ class RLPD(nn.Module):
         x = torch.cat([self._state(observation), self._tensor(action)])[None]
         return float(self.critic(x).mean())
 
-    def _with_gripper(self, state: Tensor, action: Tensor) -> Tensor:
+    def _whole(self, context: Context, arm: Tensor, choice: Tensor | None = None) -> Tensor:
+        """Arm actions with the gripper's ``choice`` (the greedy one if left out) as the last entry."""
         if self.gripper is None:
-            return action
-        return torch.cat([action, self.gripper.act(state)[:, None]], dim=-1)
+            return arm
+        choice = self.gripper.greedy(context) if choice is None else choice
+        return torch.cat([arm, self.gripper.space.target(context.features, choice)[:, None]], dim=-1)
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def update(self, batches: Sequence[Batch], train_actor: bool = True) -> Metrics:
-        """One critic (and gripper) update a batch; with ``train_actor`` one of actor and temperature on the last.
+        """One critic (and gripper) update a batch; with ``train_actor`` one of the actor head on the last.
 
         Without ``train_actor`` the actor is left untouched: not even a zero gradient reaches its optimiser.
         """
         metrics: Metrics = {}
         for batch in batches:
-            state, action = self._state(batch.observation), self._tensor(batch.action)
-            next_state = self._state(batch.next_observation)
-            reward, discount = self._tensor(batch.reward), self._tensor(batch.discount)
-            metrics |= self._update_critic(state, action, reward, discount, next_state)
-            if self.gripper is not None:
-                metrics |= self._update_gripper(state, action, reward, discount, next_state)
+            now = self._context(batch.observation, batch.base_action)
+            following = self._context(batch.next_observation, batch.next_base_action)
+            action, reward, discount = map(self._tensor, (batch.action, batch.reward, batch.discount))
+            best = None if self.gripper is None else self.gripper.greedy(following)
+            metrics |= self._update_critic(now, action, reward, discount, following, best)
+            if best is not None:
+                metrics |= self._update_gripper(now, action, reward, discount, following, best)
             soft_update(list(self.target_critic.parameters()), list(self.critic.parameters()), self.config.tau)
         if train_actor:
-            metrics |= self._update_actor(state, action, torch.from_numpy(batches[-1].human).to(self.device))
+            metrics |= self._update_actor(now, action, torch.from_numpy(batches[-1].human).to(self.device))
         return metrics
 
     def _update_critic(
-        self, state: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_state: Tensor
+        self,
+        now: Context,
+        action: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        following: Context,
+        best: Tensor | None = None,
     ) -> Metrics:
+        """One TD step; ``best`` is the gripper's choice at ``following``."""
         with torch.no_grad():
-            next_arm, log_prob = self.actor.sample(next_state, self.generator)
-            next_input = torch.cat([next_state, self._with_gripper(next_state, next_arm)], dim=-1)
+            actor = self.average_actor if self.actor.targets_from_average else self.actor
+            next_arm, entropy_bonus = actor.target(following, self.generator)
+            next_input = torch.cat([following.features, self._whole(following, next_arm, best)], dim=-1)
             heads = torch.randperm(self.config.critics, generator=self.generator, device=self.device)
             next_q = self.target_critic.subset(next_input, heads[: self.config.target_subset]).min(0).values
             if self.config.entropy_in_backup:
-                next_q = next_q - self.log_temperature.exp() * log_prob
+                next_q = next_q + entropy_bonus
             wanted = reward + discount * next_q
             if self.config.value_bounds is not None:
                 wanted = wanted.clamp(*self.config.value_bounds)
-        q = self.critic(torch.cat([state, action], dim=-1))
+        q = self.critic(torch.cat([now.features, action], dim=-1))
         loss = ((q - wanted) ** 2).mean()  # each head's own error, then the mean over heads
         _descend(self.critic_optimizer, loss)
         return {"critic_loss": loss.detach(), "q": q.detach().mean(), "target_q": wanted.mean()}
 
     def _update_gripper(
-        self, state: Tensor, action: Tensor, reward: Tensor, discount: Tensor, next_state: Tensor
+        self, now: Context, action: Tensor, reward: Tensor, discount: Tensor, following: Context, best: Tensor
     ) -> Metrics:
         assert self.gripper is not None and self.gripper_optimizer is not None
-        loss = self.gripper.loss(state, action, reward, discount, next_state, self.config.gripper_change_penalty)
+        penalty = self.config.gripper_change_penalty
+        loss = self.gripper.loss(now, action, reward, discount, following, best, penalty)
         _descend(self.gripper_optimizer, loss)
         soft_update(list(self.gripper.target.parameters()), list(self.gripper.online.parameters()), self.config.tau)
         return {"gripper_loss": loss.detach()}
 
-    def _update_actor(self, state: Tensor, executed: Tensor, human: Tensor) -> Metrics:
-        arm, log_prob = self.actor.sample(state, self.generator)
-        temperature = self.log_temperature.exp().detach()
+    def _update_actor(self, now: Context, executed: Tensor, human: Tensor) -> Metrics:
+        choice = None if self.gripper is None else self.gripper.greedy(now)
+
+        def value(arm: Tensor) -> Tensor:
+            return self.critic(torch.cat([now.features, self._whole(now, arm, choice)], dim=-1)).mean(0)
+
         self.critic.requires_grad_(False)
-        q = self.critic(torch.cat([state, self._with_gripper(state, arm)], dim=-1)).mean(0)
+        loss, metrics = self.actor.loss(now, value, self.generator)
         self.critic.requires_grad_(True)
-        loss = (temperature * log_prob - q).mean()
         if self.config.imitation_weight > 0:
-            error = ((self.actor.mode(state) - executed[:, : self.arm_dim]) ** 2).sum(-1)
-            loss = loss + self.config.imitation_weight * (error * human).sum() / human.sum().clamp(min=1)
+            error, more = self._imitation(now, executed, human)
+            loss, metrics = loss + self.config.imitation_weight * error, metrics | more
         _descend(self.actor_optimizer, loss)
-        self._average_actor()
-        entropy = -log_prob.detach().mean()
-        # Dual descent on log α: raises α while entropy is below its target.
-        _descend(self.temperature_optimizer, self.log_temperature * (entropy - self.target_entropy))
-        return {
-            "actor_loss": loss.detach(),
-            "entropy": entropy,
-            "temperature": temperature,
-            "actor_q": q.detach().mean(),
-        }
+        # Weights averaged over the last updates act more steadily than the newest (arXiv 1803.05407).
+        averaged, newest = self.average_actor.parameters(), self.actor.parameters()
+        soft_update(list(averaged), list(newest), self.config.averaging)
+        return metrics
+
+    def _imitation(self, now: Context, executed: Tensor, rows: Tensor) -> tuple[Tensor, Metrics]:
+        return self.actor.imitation(now, executed[:, : self.arm_dim], rows, self.config.saturated_weight)
 
     def clone(self, batch: Batch) -> Tensor:
-        """One behaviour-cloning step of actor (and gripper greedy choice is left to its critic); returns the loss."""
-        state, action = self._state(batch.observation), self._tensor(batch.action)
-        loss = ((self.actor.mode(state) - action[:, : self.arm_dim]) ** 2).mean()
-        _descend(self.actor_optimizer, loss)
+        """One behaviour-cloning step of the actor (the gripper's choice is left to its critic); returns the loss."""
+        now, everything = self._context(batch.observation, batch.base_action), torch.ones(len(batch), dtype=torch.bool)
+        error, _ = self._imitation(now, self._tensor(batch.action), everything.to(self.device))
+        _descend(self.actor_optimizer, error / self.arm_dim)
         self.average_actor.load_state_dict(self.actor.state_dict())
-        return loss.detach()
+        return error.detach()
 
-    def _average_actor(self) -> None:
-        """Weights averaged over the last updates act more steadily than the newest (arXiv 1803.05407)."""
-        soft_update(list(self.average_actor.parameters()), list(self.actor.parameters()), self.config.averaging)
+    @torch.no_grad()
+    def health(self, batch: Batch) -> Metrics:
+        """Of the critics' last hidden layer on ``batch``: the effective rank and the share of dead units, the alarm for
+        lost plasticity at high UTD (arXiv 2010.14498, 2302.12902)."""
+        now = self._context(batch.observation, batch.base_action)
+        hidden = self.critic.hidden(torch.cat([now.features, self._tensor(batch.action)], dim=-1))
+        return {"effective_rank": effective_rank(hidden).mean(), "dead_units": (hidden <= 0).all(1).float().mean()}
 
     # -- persistence -------------------------------------------------------------------------------------------------
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        named = {
-            "critic": self.critic_optimizer,
-            "actor": self.actor_optimizer,
-            "temperature": self.temperature_optimizer,
-        }
+        named = {"critic": self.critic_optimizer, "actor": self.actor_optimizer}
         return named | ({"gripper": self.gripper_optimizer} if self.gripper_optimizer else {})
+
+    def normalizer_version(self) -> str:
+        """Hash of the frozen statistics: what is stored under one normaliser must not be read under another."""
+        statistics = torch.stack([self.state_mean, self.state_std]).cpu().numpy()
+        return hashlib.sha256(statistics.tobytes()).hexdigest()[:16]
+
+    def _context(self, observation: Mapping[str, np.ndarray], base_action: np.ndarray) -> Context:
+        """Observations (n, ...) and the base's actions there (n, action_dim) as the heads see them."""
+        decode = None
+        if self.config.actor == "latent_noise":
+            decode = partial(cast(SteerableBase, self.base).decode, self._tensor(observation["state"]))
+        return Context(self._state(observation), self._tensor(base_action), decode)
 
     def _state(self, observation: Mapping[str, np.ndarray]) -> Tensor:
         return (self._tensor(observation["state"]) - self.state_mean) / self.state_std

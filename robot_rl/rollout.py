@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 
 from hardware.interfaces import Source
+from robot_rl.base_policy import BasePolicy
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore, EpisodeWriter
 from robot_rl.foreign import ForeignEnv
@@ -107,13 +108,22 @@ class Rollout:
     ) -> tuple[Step, Episode | None]:
         """Advance one step, resetting first where an episode begins; with the last step comes the whole episode.
 
+        A base that ``policy`` works over is asked at every step, also where a person drives, and its answer is stored.
+        What policy and base had planned is dropped whenever a person drove.
+
         ``label`` is who the policy's own steps count for: POLICY, BASE, or DEMO for a demonstration.
         """
         if self._header is None:
-            self._begin()
+            self._begin(policy)
         assert self._header is not None
         observation = self.observation
-        proposed = policy.act(observation, deterministic)
+        base = base_of(policy)
+        if base is None:
+            base_action = np.zeros(self._header.action_dim, np.float32)
+            proposed = policy.act(observation, deterministic)
+        else:
+            base_action = np.asarray(base.act(observation), np.float32)
+            proposed = policy.act(observation, deterministic, base_action)  # type: ignore[call-arg]
         stamp_s = self.env.now()
         self.observation, reward, terminated, truncated, info = self.env.step(proposed)
         source = Source(info.get("source", Source.POLICY))
@@ -126,7 +136,7 @@ class Rollout:
             observation=observation,
             executed_action=np.asarray(info.get("executed_action", proposed), np.float32),
             proposed_action=np.asarray(proposed, np.float32),
-            base_action=np.zeros_like(proposed, np.float32),
+            base_action=base_action,
             source=source,
             intervention_start=bool(info.get("intervention_start", False)),
             reward=float(reward),
@@ -135,11 +145,14 @@ class Rollout:
             success=bool(info.get("success", info.get("is_success", terminated and reward > 0))),
             stamp_s=stamp_s,
             raw=self.env.latest,
+            reward_inputs=info.get("reward_inputs", {}),
         )
         self._steps.append(step)
+        if source in (Source.HUMAN, Source.DEMO):
+            _tell(policy, "flush")
         if self._writer is not None:
             self._writer.add(step)
-        return step, self._finish() if step.is_last else None
+        return step, self._finish(base) if step.is_last else None
 
     def episodes(
         self, policy: Policy, count: int, deterministic: bool = False, label: Source = Source.POLICY
@@ -157,12 +170,13 @@ class Rollout:
             self._writer.abort()
         self._header, self._writer, self._steps = None, None, []
 
-    def _begin(self) -> None:
+    def _begin(self, policy: Policy) -> None:
+        _tell(policy, "reset")
         self.episode += 1
         seed = episode_seed(self.seed, self.stream, self.episode)
         self.observation, info = self.env.reset(seed=seed)
         self.reset_s += float(info.get("reset_s", 0.0))
-        task = self.env.task.spec
+        task, base = self.env.task.spec, base_of(policy)
         self._header = EpisodeHeader(
             run=self.run,
             actor=0,
@@ -176,14 +190,29 @@ class Rollout:
             initial_state=info.get("initial_state"),
             environment={"id": self.spec.id, **self.spec.kwargs},
             initial_robot=self.env.latest,
+            base_version="" if base is None else base.version,
         )
         self._steps = []
         self._writer = self.store.writer(self._header) if self.store is not None else None
 
-    def _finish(self) -> Episode:
+    def _finish(self, base: BasePolicy | None) -> Episode:
         assert self._header is not None
+        # Asked before anything is reset: where the episode was cut off, the value of going on needs it.
+        final_base = None if base is None else np.asarray(base.act(self.observation), np.float32)
         if self._writer is not None:
-            self._writer.close(self.observation)
-        episode = Episode(self._header, self._steps, self.observation)
+            self._writer.close(self.observation, final_base)
+        episode = Episode(self._header, self._steps, self.observation, final_base)
         self._header, self._writer, self._steps = None, None, []
         return episode
+
+
+def base_of(policy: Policy) -> BasePolicy | None:
+    """The base policy that ``policy`` works over, if it does."""
+    return getattr(policy, "base", None)
+
+
+def _tell(policy: Policy, what: str) -> None:
+    """``reset`` or ``flush`` whatever keeps a plan or a history."""
+    for memory in (policy, base_of(policy)):
+        if hasattr(memory, what):
+            getattr(memory, what)()

@@ -1,32 +1,33 @@
-"""Training in one process: a rollout feeds replay, the learner keeps pace with it, everything can be resumed."""
+"""Training in one process: a rollout feeds the learner, which keeps pace with it; everything can be resumed."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from hardware.interfaces import Source
-from robot_rl.bc import ClonedPolicy, shown_by_person, train_cloned_policy
-from robot_rl.checkpoint import load_checkpoint, save_checkpoint
+from robot_rl.base_policy import BasePolicy
+from robot_rl.bc import make_cloned_policy, train_cloned_policy
+from robot_rl.checkpoint import LATEST, Tensors, by_number, load_checkpoint, numbered, save_checkpoint
+from robot_rl.cloned_policy import ClonedPolicy
 from robot_rl.config import TrainConfig, to_dict
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
 from robot_rl.foreign import ForeignEnv
 from robot_rl.metrics import MetricsLog
+from robot_rl.off_policy import OffPolicyLearner
 from robot_rl.policy import Interface, Policy, save_policy
-from robot_rl.replay_buffer import Mixture, ReplayBuffer
 from robot_rl.rlpd import RLPD
 from robot_rl.rollout import EnvSpec, Rollout
-from robot_rl.types import Episode, Step
+from robot_rl.shown import Shown
+from robot_rl.types import Episode, Observation, Step
 
 WINDOW = 20
 """Episodes over which running rates are taken."""
@@ -43,6 +44,8 @@ class Tally:
     env_steps: int = 0
     updates: int = 0
     reset_s: float = 0.0
+    person_s: float = 0.0
+    """How long the person has driven, where they count it."""
     wall_s: float = 0.0
 
     def add(self, episode: Episode) -> None:
@@ -66,7 +69,11 @@ class Tally:
 
 
 class Trainer:
-    """One run in the folder ``out``: ``config.json``, ``metrics.jsonl``, episodes, checkpoints, and the policy."""
+    """One run in the folder ``out``: ``config.json``, ``metrics.jsonl``, episodes, checkpoints, and the policy.
+
+    Checkpoints are taken where an episode ends, so that a run that goes on from one does, bit for bit, what it would
+    have done without the interruption. Ctrl-C in an episode leaves a checkpoint too; that episode is lost.
+    """
 
     def __init__(
         self,
@@ -74,7 +81,7 @@ class Trainer:
         spec: EnvSpec,
         config: TrainConfig,
         demos: Sequence[Episode] = (),
-        base: ClonedPolicy | None = None,
+        base: BasePolicy | None = None,
         seed: int = 0,
         progress: Progress = lambda _: None,
         record: bool = True,
@@ -82,15 +89,18 @@ class Trainer:
         self.out, self.spec, self.config, self.seed, self.progress = out, spec, config, seed, progress
         self.env: RobotEnv | ForeignEnv = spec.make()
         self.interface = Interface.of(self.env)
+        person: Any = getattr(getattr(self.env, "robot", None), "teleop", None)
+        self.attention: Any = getattr(person, "stats", None)
+        """The person's own count of their time; None where nobody counts."""
         self.demos, self.base = list(demos), base
         self.tally = Tally()
+        self._saved_steps = 0
         out.mkdir(parents=True, exist_ok=True)
         resolved = {"env": dataclasses.asdict(spec), "seed": seed, "train": to_dict(config)}
         (out / "config.json").write_text(json.dumps(resolved, indent=1))
         self.metrics = MetricsLog(out)
         store = EpisodeStore(out / "episodes") if record else None
         self.rollout = Rollout(self.env, spec, out.name, seed, store=store)
-        self.rng = np.random.default_rng([seed, 7])
 
     def run(self) -> Tally:
         """Train to the end, or until Ctrl-C: either way the last state is on disk, and the policy in ``policy/``."""
@@ -111,12 +121,15 @@ class Trainer:
             step, episode = self.rollout.step(policy, label=label)
             self.tally.env_steps += 1
             self.tally.reset_s = self.rollout.reset_s
+            self.tally.person_s = 0.0 if self.attention is None else self.attention.driving_s
             values = self.learn(step, episode)
-            if episode is not None:
-                self.tally.add(episode)
-                self.tally.wall_s = time.monotonic() - started
-                self._report(values)
-            if self.tally.env_steps % self.config.checkpoint_every == 0:
+            if episode is None:
+                continue
+            self.tally.add(episode)
+            self.tally.wall_s = time.monotonic() - started
+            self._report(values)
+            every = self.config.checkpoint_every
+            if self.tally.env_steps // every > self._saved_steps // every:
                 self.save()
 
     def _report(self, values: Mapping[str, float]) -> None:
@@ -128,13 +141,47 @@ class Trainer:
             **tally.recent(),
             **values,
         }
-        person: Any = getattr(getattr(self.env, "robot", None), "teleop", None)
-        if hasattr(person, "stats"):
-            row["person_s"] = float(person.stats.driving_s)
+        if self.attention is not None:
+            row["person_s"] = tally.person_s
         self.metrics.log(tally.env_steps, row)
         self.progress(row)
 
+    def save(self) -> None:
+        """The policy, and a checkpoint of everything that going on needs."""
+        self._saved_steps = self.tally.env_steps
+        save_policy(self.out / "policy", self.policy, self.interface, self.tally.env_steps)
+        tensors, metadata = self.state()
+        metadata |= {
+            "env_steps": self.tally.env_steps,
+            "tally": dataclasses.asdict(self.tally),
+            "episode": self.rollout.episode,
+            "config": to_dict(self.config),
+        }
+        save_checkpoint(self.out / "checkpoints", tensors, metadata, keep=self.config.checkpoints_kept)
+
+    def resume(self) -> bool:
+        """Go on from the newest valid checkpoint of this run; False when there is none."""
+        if not (self.out / "checkpoints" / LATEST).exists():
+            return False
+        tensors, metadata = load_checkpoint(self.out / "checkpoints")
+        if {**metadata["config"], "env_steps": 0} != {**json.loads(json.dumps(to_dict(self.config))), "env_steps": 0}:
+            raise ValueError(
+                f"'{self.out}' holds a run with another configuration: give another --out, or the same options"
+            )
+        self.load_state(tensors, metadata)
+        self.tally = Tally(**metadata["tally"])
+        self._saved_steps = self.tally.env_steps
+        self.rollout.episode, self.rollout.reset_s = metadata["episode"], self.tally.reset_s
+        if self.attention is not None:
+            self.attention.driving_s = self.tally.person_s
+        return True
+
     # What a learner has to say; the two below do.
+
+    @property
+    def policy(self) -> RLPD | ClonedPolicy:
+        """What is saved."""
+        raise NotImplementedError
 
     def acting_policy(self) -> tuple[Policy, Source]:
         raise NotImplementedError
@@ -142,7 +189,10 @@ class Trainer:
     def learn(self, step: Step, episode: Episode | None) -> Mapping[str, float]:
         raise NotImplementedError
 
-    def save(self) -> None:
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        raise NotImplementedError
+
+    def load_state(self, tensors: Tensors, metadata: Mapping[str, Any]) -> None:
         raise NotImplementedError
 
 
@@ -152,164 +202,91 @@ class CloningTrainer(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        face = self.interface
-        torch.manual_seed(self.seed)
-        self.policy = ClonedPolicy(self.config.cloning, face.state_dim, face.action_dim, face.gripper_index)
-        self.shown: list[Episode] = list(self.demos)
-        self.losses = train_cloned_policy(self.policy, self.shown, self.seed)
+        self.cloned = make_cloned_policy(self.config.cloning, *self.interface.sizes, seed=self.seed)
+        self.shown: list[Shown] = self.cloned.shown_in(self.demos)
+        self.corrections: list[Shown] = []
+        """What the person has shown in this run."""
+        self.fits = 0
+        """How often the policy was fitted again."""
+        self.losses: dict[str, float] = {}
+        if not self.resume():
+            self.losses = train_cloned_policy(self.cloned, self.shown, self.seed)
+
+    @property
+    def policy(self) -> ClonedPolicy:
+        return self.cloned
 
     def acting_policy(self) -> tuple[Policy, Source]:
-        return self.policy, Source.POLICY
+        return self.cloned, Source.POLICY
 
     def learn(self, step: Step, episode: Episode | None) -> Mapping[str, float]:
         if episode is not None and episode.intervened_steps:
-            self.shown.append(episode)
-        if self.tally.env_steps % self.config.dagger_every == 0:
-            self.losses = train_cloned_policy(self.policy, self.shown, self.seed + self.tally.env_steps)
+            self.corrections += self.cloned.shown_in([episode])
+        if self.tally.env_steps // self.config.dagger_every > self.fits:
+            shown = [*self.shown, *self.corrections]
+            self.losses = train_cloned_policy(self.cloned, shown, self.seed + self.tally.env_steps)
+            self.fits += 1
             self.tally.updates += self.config.cloning.steps
         return self.losses
 
-    def save(self) -> None:
-        save_policy(self.out / "policy", self.policy, self.interface, self.tally.env_steps)
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        corrections = numbered({i: part.tensors() for i, part in enumerate(self.corrections)})
+        metadata = {"losses": self.losses, "fits": self.fits, "rng": self.cloned.rng.bit_generator.state}
+        return {"policy": self.cloned.state_dict(), "corrections": corrections}, metadata
+
+    def load_state(self, tensors: Tensors, metadata: Mapping[str, Any]) -> None:
+        self.cloned.load_state_dict(tensors["policy"])
+        self.corrections = [Shown.of(part) for part in by_number(tensors["corrections"]).values()]
+        self.losses, self.fits = metadata["losses"], metadata["fits"]
+        self.cloned.rng.bit_generator.state = metadata["rng"]
 
 
 class RLTrainer(Trainer):
-    """The off-policy learner: ``utd_ratio`` critic updates an environment step, never more, never fewer."""
+    """The off-policy learner: ``utd_ratio`` critic updates an environment step, never more, never fewer. In one process
+    the environment waits while the learner updates, and the learner while the environment steps."""
 
-    def __init__(self, *args: Any, resume: bool = True, **kwargs: Any):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        face, learner = self.interface, self.config.learner
-        self.agent = RLPD(learner, face.state_dim, face.action_dim, face.gripper_index, self.seed)
         layout = {name: (s.shape or (), np.dtype(s.dtype)) for name, s in self.env.observation_space.items()}
-        self.online = ReplayBuffer(learner.replay_capacity, layout, face.action_dim)
-        self.prior = ReplayBuffer(learner.replay_capacity, layout, face.action_dim)
-        self.mixture = Mixture((self.online, self.prior), (1.0 - learner.prior_fraction, learner.prior_fraction))
-        self.critic_updates = 0
-        self._person_was_driving: Step | None = None
-        self._window: deque[Mapping[str, torch.Tensor]] = deque(maxlen=1)
-        if not (resume and self._resume()):
-            for episode in self.demos:
-                self.prior.add_episode(episode)
-            if self.demos and isinstance(self.env, ForeignEnv):
-                self.agent.normalize_states_by(shown_by_person(self.demos)[0])
-            if self.config.pretrain_actor and self.demos:
-                self._pretrain()
+        _, action_dim, gripper_index = self.interface.sizes
+        self.learner = OffPolicyLearner(self.config, layout, action_dim, gripper_index, self.seed, self.base)
+        agent, rng = self.learner.agent, self.learner.rng
+        self.collector: Policy = RandomPolicy(rng, action_dim, agent.base)
+        if self.config.warmup == "base" and self.base is not None:
+            self.collector = BaseCollector(self.base, rng, self.config.warmup_noise, agent.arm_dim, agent.base)
+        self._stepped_s: float | None = None
+        if not self.resume():
+            self.learner.show(self.demos, normalize=isinstance(self.env, ForeignEnv))
+
+    @property
+    def policy(self) -> RLPD:
+        return self.learner.agent
 
     def acting_policy(self) -> tuple[Policy, Source]:
         if self.tally.env_steps >= self.config.warmup_steps:
-            return self.agent, Source.POLICY
-        if self.config.warmup == "base" and self.base is not None:
-            return self.base, Source.BASE
-        return RandomPolicy(self.rng, self.interface.action_dim), Source.POLICY
+            return self.learner.agent, Source.POLICY
+        return self.collector, Source.BASE if isinstance(self.collector, BaseCollector) else Source.POLICY
 
     def learn(self, step: Step, episode: Episode | None) -> Mapping[str, float]:
-        self._remember(step, episode)
-        learner = self.config.learner
-        if self.tally.env_steps < self.config.warmup_steps:
-            return {}
-        if self.critic_updates == 0:
-            while self.critic_updates < self.config.critic_only_updates:
-                self._update(train_actor=False)
-        self._window.append(self._update(train_actor=True))
-        if episode is None:
-            return {}
-        values = {name: float(value) for name, value in self._window[-1].items()}
-        return values | {"utd": learner.utd_ratio * self.tally.updates / max(self.tally.env_steps, 1)}
-
-    def _update(self, train_actor: bool) -> Mapping[str, torch.Tensor]:
-        learner = self.config.learner
-        batches = self.mixture.sample(
-            self.rng, learner.batch_size, learner.gamma, learner.n_step, learner.reward, learner.cut_at_takeover,
-            parts=learner.utd_ratio,
-        )  # fmt: skip
-        metrics = self.agent.update(batches, train_actor)
-        self.critic_updates += learner.utd_ratio
-        self.tally.updates += train_actor
-        return metrics
-
-    def _remember(self, step: Step, episode: Episode | None) -> None:
-        """Every step goes online; every step the person drove goes to the prior buffer as well, whole segments with the
-        observation that followed them."""
-        self.online.add(step)
-        before = self._person_was_driving
-        if before is not None and step.source != Source.HUMAN:
-            self.prior.finish(before.id, step.observation)
-        self._person_was_driving = step if step.source == Source.HUMAN else None
-        if step.source == Source.HUMAN:
-            self.prior.add(step)
+        learner, began = self.learner, time.monotonic()
+        if self._stepped_s is not None:
+            learner.governor.learner_wait_s += began - self._stepped_s
+        learner.remember(step)
         if episode is not None:
-            self.online.finish(step.id, episode.final_observation)
-            if step.source == Source.HUMAN:
-                self.prior.finish(step.id, episode.final_observation)
-            self._person_was_driving = None
+            learner.finish(step, episode.final_observation, episode.final_base_action)
+        metrics = learner.learn()
+        self.tally.updates = learner.actor_updates
+        self._stepped_s = time.monotonic()
+        learner.governor.actor_wait_s += self._stepped_s - began
+        if episode is None or not metrics:
+            return {}
+        return {name: float(value) for name, value in metrics.items()} | learner.health()
 
-    def _pretrain(self) -> None:
-        learner = self.config.learner
-        for _ in range(self.config.cloning.steps):
-            batch = Mixture((self.prior,), (1.0,)).sample(
-                self.rng, learner.batch_size, learner.gamma, 1, learner.reward
-            )[0]
-            self.agent.clone(batch)
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        return self.learner.state()
 
-    def save(self) -> None:
-        save_policy(self.out / "policy", self.agent, self.interface, self.tally.env_steps)
-        online, online_counters = self.online.state()
-        prior, prior_counters = self.prior.state()
-        tensors = {"agent": self.agent.state_dict(), "online": online, "prior": prior, **self._optimizer_tensors()}
-        metadata = {
-            "env_steps": self.tally.env_steps,
-            "tally": dataclasses.asdict(self.tally),
-            "online": online_counters,
-            "prior": prior_counters,
-            "critic_updates": self.critic_updates,
-            "episode": self.rollout.episode,
-            "rng": self.rng.bit_generator.state,
-            "config": to_dict(self.config),
-        }
-        tensors["generator"] = {"state": self.agent.generator.get_state()}
-        save_checkpoint(self.out / "checkpoints", tensors, metadata, keep=self.config.checkpoints_kept)
-
-    def _optimizer_tensors(self) -> dict[str, dict[str, torch.Tensor]]:
-        named = {}
-        for name, optimizer in self.agent.optimizers().items():
-            state = optimizer.state_dict()["state"]
-            named[f"optimizer.{name}"] = {
-                f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items()
-            }
-        return named
-
-    def _resume(self) -> bool:
-        """Continue from the newest valid checkpoint of this run; False when there is none."""
-        if not (self.out / "checkpoints" / "LATEST").exists():
-            return False
-        tensors, metadata = load_checkpoint(self.out / "checkpoints")
-        if metadata["config"] != json.loads(json.dumps(to_dict(self.config))) and not _only_longer(
-            metadata, self.config
-        ):
-            raise ValueError(
-                f"'{self.out}' holds a run with another configuration: give another --out, or the same options"
-            )
-        self.agent.load_state_dict({k: torch.as_tensor(v) for k, v in tensors["agent"].items()})
-        for name, optimizer in self.agent.optimizers().items():
-            state: dict[int, dict[str, torch.Tensor]] = {}
-            for key, value in tensors[f"optimizer.{name}"].items():
-                index, _, entry = key.partition(".")
-                state.setdefault(int(index), {})[entry] = torch.as_tensor(value)
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        self.agent.generator.set_state(torch.as_tensor(tensors["generator"]["state"], dtype=torch.uint8))
-        for buffer, name in ((self.online, "online"), (self.prior, "prior")):
-            buffer.load_state({k: np.asarray(v) for k, v in tensors[name].items()}, metadata[name])
-        self.rng.bit_generator.state = metadata["rng"]
-        self.tally = Tally(**metadata["tally"])
-        self.critic_updates = metadata["critic_updates"]
-        self.rollout.episode, self.rollout.reset_s = metadata["episode"], self.tally.reset_s
-        return True
-
-
-def _only_longer(metadata: Mapping[str, Any], config: TrainConfig) -> bool:
-    """A run may be continued for more steps; nothing else may differ."""
-    ours = json.loads(json.dumps(to_dict(config)))
-    return {**metadata["config"], "env_steps": 0} == {**ours, "env_steps": 0}
+    def load_state(self, tensors: Tensors, metadata: Mapping[str, Any]) -> None:
+        self.learner.load_state(tensors, metadata)
 
 
 @dataclass
@@ -318,9 +295,36 @@ class RandomPolicy:
 
     rng: np.random.Generator
     action_dim: int
+    base: BasePolicy | None = None
 
-    def act(self, observation: object, deterministic: bool = False) -> np.ndarray:
+    def act(self, observation: Observation, deterministic: bool = False, base_action: object = None) -> np.ndarray:
         return self.rng.uniform(-1.0, 1.0, self.action_dim).astype(np.float32)
+
+
+@dataclass
+class BaseCollector:
+    """``source`` with uniform noise of ± ``noise`` on the arm: collects the first steps. ``base`` is the same policy
+    where the actor works over it, and None where it only warms up."""
+
+    source: BasePolicy
+    rng: np.random.Generator
+    noise: float
+    arm_dim: int
+    base: BasePolicy | None = None
+
+    def reset(self) -> None:
+        self.source.reset()
+
+    def flush(self) -> None:
+        self.source.flush()
+
+    def act(
+        self, observation: Observation, deterministic: bool = False, base_action: np.ndarray | None = None
+    ) -> np.ndarray:
+        action = np.array(self.source.act(observation) if base_action is None else base_action)
+        if self.noise > 0:
+            action[: self.arm_dim] += self.rng.uniform(-self.noise, self.noise, self.arm_dim).astype(np.float32)
+        return np.clip(action, -1.0, 1.0)
 
 
 def train(out: Path, spec: EnvSpec, config: TrainConfig, **options: Any) -> Tally:

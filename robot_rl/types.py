@@ -13,6 +13,10 @@ from hardware.interfaces import RobotObservation, Source
 Observation = Mapping[str, np.ndarray]
 """``"state"``: float32 (n,), about unit scale; one uint8 HWC entry a camera."""
 
+REWARD_INPUTS = ("potential", "next_potential", "key", "classifier")
+"""Raw facts of a step that rewards may count: how far the task was (about 0 to 1) before and after it, the operator's
+verdict on it (1 success, -1 failure), the success classifier's (1 or 0)."""
+
 
 class StepId(NamedTuple):
     """Identity of a step: delivered at least once, inserted exactly once."""
@@ -51,7 +55,7 @@ class Step:
     raw: RobotObservation | None = None
     """What the robot reported at the *end* of the step; None for environments that are not robots."""
     reward_inputs: Mapping[str, float] = field(default_factory=dict)
-    """What else rewards are computed from, by name (:data:`robot_rl.reward.INPUTS`); a name left out counts as 0."""
+    """What else rewards are computed from, by name (:data:`REWARD_INPUTS`); one that is left out counts as 0."""
 
     @property
     def is_last(self) -> bool:

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from robot_rl.command import Command, preset_named_in, task_ids
-from robot_rl.config import TrainConfig, preset
+from robot_rl.config import TrainConfig
+from robot_rl.presets import preset
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hardware.interfaces import Source
-from robot_rl.bc import ClonedPolicy, shown_by_person, train_cloned_policy
+from robot_rl.bc import MlpPolicy, shown_by_person, train_cloned_policy
 from robot_rl.config import CloningConfig
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 
@@ -28,8 +28,8 @@ def demonstration(number: int, source: Source = Source.DEMO, sign: float = -1.0)
 
 
 def test_the_clone_does_as_shown_with_arm_and_gripper():
-    policy = ClonedPolicy(CONFIG, 3, 2, gripper_index=2)
-    losses = train_cloned_policy(policy, [demonstration(i) for i in range(10)], seed=0)
+    policy = MlpPolicy(CONFIG, 3, 2, gripper_index=2)
+    losses = train_cloned_policy(policy, policy.shown_in([demonstration(i) for i in range(10)]), seed=0)
     assert losses["validation_loss"] < 0.05
     for x, block in ((0.5, 1.0), (-0.5, -1.0)):
         action = policy.act({"state": np.array([x, block, 1.0], np.float32)})
@@ -52,7 +52,7 @@ def test_training_is_deterministic_by_seed():
     weights = []
     for _ in range(2):
         torch.manual_seed(0)
-        policy = ClonedPolicy(CONFIG, 3, 2, gripper_index=2)
-        train_cloned_policy(policy, [demonstration(i) for i in range(4)], seed=1, steps=50)
+        policy = MlpPolicy(CONFIG, 3, 2, gripper_index=2)
+        train_cloned_policy(policy, policy.shown_in([demonstration(i) for i in range(4)]), seed=1, steps=50)
         weights.append(policy.arm.weight.detach().clone())
     assert torch.equal(*weights)

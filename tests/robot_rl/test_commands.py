@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULE = "tests.robot_rl.point_env"
 ENV = f"{MODULE}:PointReach-v0"
 SMALL = ("--learner.width", "32", "--learner.batch-size", "64", "--learner.critics", "2", "--cloning.steps", "200")
-QUICK = (*SMALL, "--no-person", "--warmup-steps", "50", "--critic-only-updates", "20")
+SHORT = (*SMALL, "--warmup-steps", "50", "--critic-only-updates", "20")
+QUICK = (*SHORT, "--no-person")
 
 
 def result(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
@@ -88,6 +89,31 @@ def test_demos_of_another_task_are_refused(demos: Path, tmp_path: Path, capsys: 
     assert cli.main(["train", "--task", "reach", "--demos", str(demos), "--out", str(tmp_path / "run")]) == 2
     err = capsys.readouterr().err
     assert ENV in err and "reach" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [("residual", ("--warmup", "random")), ("latent_noise", ("--cloning.flow.distill-steps", 100))],
+)
+def test_a_policy_over_a_base_is_trained_and_evaluated_as_one(
+    preset: str, options: tuple[object, ...], demos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever collects the first steps, the base is cloned; and what is evaluated is the whole, from its own folder."""
+    out = tmp_path / "run"
+    arguments = ("train", "--env", ENV, "--demos", demos, "--out", out, "--preset", preset, *SHORT, *options)
+    made = result(capsys, *arguments, "--env-steps", 90)
+    assert made["updates"] == 41 and (out / "policy" / "base" / "policy.json").exists()
+    moved = out.rename(tmp_path / "moved")
+    tested = result(capsys, "eval", moved, "--episodes", 10, "--workers", 1)
+    assert tested["task"] == ENV and tested["episodes"] == 10
+
+
+def test_a_policy_over_a_base_without_demonstrations_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--env", ENV, "--preset", "residual", "--out", str(tmp_path / "run")]) == 2
+    err = capsys.readouterr().err
+    assert "give demonstrations to clone one from" in err and err.count("\n") == 1
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(demos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import typing
 from pathlib import Path
 
 import pytest
 
-from robot_rl import config
-from robot_rl.config import LearnerConfig, TrainConfig, from_dict, preset, to_dict
+from robot_rl.cloning_config import ActConfig, ChunkConfig, CloningConfig, FlowConfig
+from robot_rl.config import LatentNoiseConfig, LearnerConfig, ResidualConfig, TrainConfig, from_dict, to_dict
+from robot_rl.presets import PRESETS, preset
 
 
-@pytest.mark.parametrize("name", config.PRESETS)
+@pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_survives_a_round_trip(name):
     assert from_dict(TrainConfig, to_dict(preset(name))) == preset(name)
 
@@ -33,8 +35,17 @@ def test_paper_presets_hold_the_published_values():
 
 def test_every_field_has_a_docstring():
     """The CLI shows them; a setting without a sentence is a setting nobody can use."""
-    source = Path(config.__file__).read_text()
-    for kind in (LearnerConfig, TrainConfig, config.CloningConfig):
+    for kind in (
+        LearnerConfig,
+        TrainConfig,
+        ResidualConfig,
+        LatentNoiseConfig,
+        CloningConfig,
+        ChunkConfig,
+        ActConfig,
+        FlowConfig,
+    ):
+        source = Path(inspect.getfile(kind)).read_text().split(f"class {kind.__name__}:", 1)[1]
         for field in dataclasses.fields(kind):
             after = source.split(f"    {field.name}: ", 1)[1].split("\n", 1)[1]
             assert after.lstrip().startswith('"""'), f"{kind.__name__}.{field.name} has no docstring"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hardware.interfaces import Source
-from robot_rl.bc import ClonedPolicy, train_cloned_policy
+from robot_rl.bc import MlpPolicy, train_cloned_policy
 from robot_rl.config import CloningConfig
 from robot_rl.env import RobotEnv
 from robot_rl.evaluate import BlindPolicy, Evaluation, evaluate, evaluate_in_processes
@@ -43,7 +43,7 @@ class Wobbling(BlindPolicy):
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> tuple[ClonedPolicy, Path]:
+def clone(tmp_path_factory: pytest.TempPathFactory) -> tuple[MlpPolicy, Path]:
     """A policy that arrives, in memory and saved."""
     env = REACH.make()
     wobbling = Wobbling(env)
@@ -55,14 +55,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> tuple[ClonedPolicy, Path]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = CloningConfig(width=64, depth=2, batch_size=128, steps=600)
-        policy = ClonedPolicy(config, interface.state_dim, interface.action_dim, interface.gripper_index)
-    train_cloned_policy(policy, episodes, 0)
+        policy = MlpPolicy(config, interface.state_dim, interface.action_dim, interface.gripper_index)
+    train_cloned_policy(policy, policy.shown_in(episodes), 0)
     folder = tmp_path_factory.mktemp("clone")
     save_policy(folder, policy, interface)
     return policy, folder
 
 
-def test_processes_and_one_after_the_other_agree_to_the_step(clone: tuple[ClonedPolicy, Path]) -> None:
+def test_processes_and_one_after_the_other_agree_to_the_step(clone: tuple[MlpPolicy, Path]) -> None:
     """Also where the run's environment had a person: they are taken out, not only told to rest."""
     policy, folder = clone
     alone = evaluate(REACH.make(), REACH, policy, 5, seed=4)
@@ -70,7 +70,7 @@ def test_processes_and_one_after_the_other_agree_to_the_step(clone: tuple[Cloned
     assert alone.success >= 0.6 and len(set(alone.lengths)) > 1, "episodes all alike would prove nothing"
 
 
-def test_a_series_is_the_same_again_and_another_seed_is_another(clone: tuple[ClonedPolicy, Path]) -> None:
+def test_a_series_is_the_same_again_and_another_seed_is_another(clone: tuple[MlpPolicy, Path]) -> None:
     policy, _ = clone
     env = REACH.make()
     first, second, other = (evaluate(env, REACH, policy, 3, seed=seed).lengths for seed in (3, 3, 4))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware.interfaces import Source
-from robot_rl.replay_buffer import Mixture, ReplayBuffer
+from robot_rl.replay_buffer import Mixture, ReplayBuffer, Returns
 from robot_rl.reward import RewardWeights
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 
@@ -60,7 +60,7 @@ def test_n_step_equals_brute_force(plans, n, cut, capacity):
         buffer.add_episode(episode)
     slots = np.flatnonzero(buffer.sampleable(np.arange(len(buffer))))
     assert len(slots) > 0
-    batch = buffer.gather(slots, 0.9, n, RewardWeights(), cut)
+    batch = buffer.gather(slots, Returns(0.9, n, RewardWeights(), cut))
     for row in range(len(slots)):
         number, t = divmod(int(batch.observation["state"][row, 0]), 100)
         total, discount, state = brute_force(episodes[number], t, 0.9, n, cut)
@@ -78,7 +78,7 @@ def test_interleaved_actors_never_borrow_each_others_steps():
     buffer.finish(a.steps[-1].id, a.final_observation)
     buffer.finish(b.steps[-1].id, b.final_observation)
     slots = np.flatnonzero(buffer.sampleable(np.arange(len(buffer))))
-    batch = buffer.gather(slots, 0.9, 1, RewardWeights())
+    batch = buffer.gather(slots, Returns(0.9, 1, RewardWeights()))
     assert np.array_equal(batch.next_observation["state"], batch.observation["state"] + 1)
     assert len(slots) == 10
 
@@ -111,7 +111,7 @@ def test_a_gap_in_the_person_segment_is_not_bridged():
     buffer.add(episode.steps[2])
     buffer.finish(episode.steps[2].id, episode.final_observation)
     slots = np.flatnonzero(buffer.sampleable(np.arange(len(buffer))))
-    batch = buffer.gather(slots, 0.9, 3, RewardWeights())
+    batch = buffer.gather(slots, Returns(0.9, 3, RewardWeights()))
     assert batch.next_observation["state"][:, 0].tolist() == [1.0, 3.0]
 
 
@@ -130,16 +130,16 @@ def test_takeover_label_falls_on_the_policy_step_before(sources, labels):
     episode = make_episode(0, [Source.HUMAN if c == "H" else Source.POLICY for c in sources], False)
     buffer.add_episode(episode)
     reward = RewardWeights(environment=0.0, takeover_penalty=1.0)
-    assert buffer.gather(np.arange(4), 0.9, 1, reward).reward.tolist() == labels
+    assert buffer.gather(np.arange(4), Returns(0.9, 1, reward)).reward.tolist() == labels
 
 
 def test_mixture_keeps_its_fractions_and_lends_the_share_of_an_empty_buffer():
     full, empty = ReplayBuffer(50, LAYOUT, 2), ReplayBuffer(50, LAYOUT, 2)
     full.add_episode(make_episode(1, [Source.POLICY] * 6, True))
     rng = np.random.default_rng(0)
-    assert len(Mixture((full, empty), (0.5, 0.5)).sample(rng, 8, 0.9, 1, RewardWeights())[0]) == 8
+    assert len(Mixture((full, empty), (0.5, 0.5)).sample(rng, 8, Returns(0.9, 1, RewardWeights()))[0]) == 8
     empty.add_episode(make_episode(2, [Source.HUMAN] * 6, True))
-    for batch in Mixture((full, empty), (0.25, 0.75)).sample(rng, 8, 0.9, 1, RewardWeights(), parts=3):
+    for batch in Mixture((full, empty), (0.25, 0.75)).sample(rng, 8, Returns(0.9, 1, RewardWeights()), parts=3):
         assert batch.human.sum() == 6 and len(batch) == 8
 
 
@@ -153,7 +153,7 @@ def test_state_round_trip_continues_an_open_episode():
         for step in episode.steps[3:]:
             each.add(step)
         each.finish(episode.steps[-1].id, episode.final_observation)
-    draws = [b.gather(b.draw(np.random.default_rng(1), 16), 0.9, 3, RewardWeights()) for b in (buffer, again)]
+    draws = [b.gather(b.draw(np.random.default_rng(1), 16), Returns(0.9, 3, RewardWeights())) for b in (buffer, again)]
     assert np.array_equal(draws[0].observation["state"], draws[1].observation["state"])
     assert np.array_equal(draws[0].reward, draws[1].reward)
     with pytest.raises(ValueError, match="20 slots"):

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from robot_rl.actor_heads import Context
+from robot_rl.base_policy import ZeroBase
 from robot_rl.batch import Batch
+from robot_rl.bc import MlpPolicy
+from robot_rl.cloning_config import CloningConfig
 from robot_rl.config import LearnerConfig
 from robot_rl.gripper import CLOSE, HOLD, OPEN, GripperSpace
 from robot_rl.networks import CriticEnsemble, EnsembleLinear
@@ -68,14 +72,82 @@ def test_identity_task_is_solved():
     assert np.abs(done - seen).mean() < 0.1
 
 
-def test_critic_only_updates_leave_the_actor_untouched():
-    agent, rng = RLPD(SMALL, 3, 1, seed=0), np.random.default_rng(0)
+class Steerable(ZeroBase):
+    """A base whose action is its noise."""
+
+    noise_dim = 1
+
+    def decode(self, state: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return noise.clamp(-1.0, 1.0)
+
+
+@pytest.mark.parametrize("actor", ["gaussian", "residual", "latent_noise"])
+def test_critic_only_updates_leave_the_actor_untouched(actor):
+    config = dataclasses.replace(SMALL, actor=actor)
+    agent, rng = RLPD(config, 3, 1, seed=0, base=Steerable(1)), np.random.default_rng(0)
     agent.update([chain(rng, 64)])  # its Adam now has momentum: a zero gradient would still move the weights
-    before = {name: t.clone() for name, t in agent.actor.state_dict().items()}
-    temperature = agent.log_temperature.detach().clone()
+    before = {name: t.clone() for name, t in agent.state_dict().items() if "actor" in name}
     agent.update([chain(rng, 64)], train_actor=False)
-    assert all(torch.equal(t, before[name]) for name, t in agent.actor.state_dict().items())
-    assert torch.equal(agent.log_temperature, temperature)
+    newest = agent.state_dict()  # shares memory with the weights
+    assert all(torch.equal(newest[name], t) for name, t in before.items())
+    assert {name.split(".")[0] for name in before} == {"actor", "average_actor"}
+    agent.update([chain(rng, 64)])
+    assert not all(torch.equal(newest[name], t) for name, t in before.items())
+
+
+@pytest.mark.parametrize("gripper", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize("commanded", [-1.0, 1.0])
+def test_a_new_residual_with_a_gripper_executes_the_base_bit_for_bit(gripper, commanded):
+    """The gripper too: its critic has no opinion yet. A base that wants nothing of the gripper leaves it as it is."""
+    agent = RLPD(dataclasses.replace(SMALL, actor="residual"), 2, 4, gripper_index=1, base=ZeroBase(4))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        base = np.append(rng.uniform(-1, 1, 3), gripper).astype(np.float32)
+        state = np.array([rng.uniform(-1, 1), commanded], np.float32)
+        done = agent.act({"state": state}, deterministic=True, base_action=base)
+        assert np.array_equal(done[:3], base[:3])
+        assert done[3] == (gripper or commanded)
+
+
+def test_a_gripper_over_a_base_departs_from_it_where_that_pays():
+    """The base never opens; opening pays by far more than the bonus for agreeing with it."""
+    config = dataclasses.replace(SMALL, actor="residual")
+    agent, rng = RLPD(config, 2, 3, gripper_index=1, base=ZeroBase(3)), np.random.default_rng(0)
+    for _ in range(150):
+        state = np.stack([rng.uniform(-1, 1, 64), np.full(64, -1.0)], 1)
+        action = np.concatenate([rng.uniform(-1, 1, (64, 2)), rng.choice([-1.0, 1.0], (64, 1))], 1)
+        reward = ((state[:, 0] > 0) & (action[:, 2] > 0)).astype(float)
+        agent.update([make_batch(state, action, reward, np.zeros(64), state)] * 2)
+    zero = np.zeros(3, np.float32)
+    assert agent.act({"state": np.array([0.5, -1.0], np.float32)}, True, zero)[2] == 1.0
+    assert agent.act({"state": np.array([-0.5, -1.0], np.float32)}, True, zero)[2] == -1.0
+
+
+def test_a_gripper_change_is_penalised_in_its_own_critic_on_every_update():
+    """Nothing is ever rewarded: what holding and changing are worth differs by the penalty, and by nothing for Q."""
+    agent, state = RLPD(SMALL, 1, 2, gripper_index=0), np.full((64, 1), -1.0)
+    assert agent.gripper is not None
+    for i in range(200):
+        action = np.stack([np.zeros(64), np.where(np.arange(64) % 2, 1.0, -1.0)], 1)
+        agent.update([make_batch(state, action, np.zeros(64), np.zeros(64), state)], train_actor=i % 2 == 0)
+    _, hold, opening = agent.gripper.online(torch.full((1, 1), -1.0)).mean(0)[0].tolist()
+    assert opening == pytest.approx(SMALL.gripper_change_penalty, abs=0.005) and abs(hold) < 0.005
+    seen = {"state": np.array([-1.0], np.float32)}
+    assert agent.value(seen, np.array([0.0, 1.0], np.float32)) == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_residual_needs_its_base_and_its_bases_action():
+    config = dataclasses.replace(SMALL, actor="residual")
+    with pytest.raises(ValueError, match="works over a base policy"):
+        RLPD(config, 3, 1)
+    with pytest.raises(ValueError, match="give base_action"):
+        RLPD(config, 3, 1, base=ZeroBase(1)).act({"state": np.zeros(3, np.float32)})
+
+
+def test_the_base_is_no_part_of_what_is_trained_or_saved():
+    base = MlpPolicy(CloningConfig(width=8, depth=1), 3, 1)
+    agent = RLPD(dataclasses.replace(SMALL, actor="residual"), 3, 1, base=base)
+    assert agent.base is base and base not in list(agent.modules())
 
 
 def test_actor_update_leaves_the_critic_untouched():
@@ -83,7 +155,8 @@ def test_actor_update_leaves_the_critic_untouched():
     batch = chain(rng, 64)
     agent.update([batch])
     before = [p.detach().clone() for p in agent.critic.parameters()]
-    agent._update_actor(*(torch.from_numpy(x) for x in (batch.observation["state"], batch.action, batch.human)))
+    now = agent._context(batch.observation, batch.base_action)
+    agent._update_actor(now, torch.from_numpy(batch.action), torch.from_numpy(batch.human))
     assert all(torch.equal(a, b) for a, b in zip(agent.critic.parameters(), before, strict=True))
     assert all(p.grad is None or p.requires_grad for p in agent.critic.parameters())
 
@@ -107,7 +180,8 @@ def test_critic_loss_is_each_heads_own_error():
             parameter.zero_()
         agent.critic.layers[-1].bias[:, 0, 0] = torch.tensor([1.0, -1.0])
     zero = torch.zeros(4, 1)
-    loss = agent._update_critic(zero, zero, torch.zeros(4), torch.zeros(4), zero)["critic_loss"]
+    at = Context(zero, zero)
+    loss = agent._update_critic(at, zero, torch.zeros(4), torch.zeros(4), at)["critic_loss"]
     assert float(loss) == pytest.approx(1.0)
 
 

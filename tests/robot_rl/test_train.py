@@ -1,0 +1,212 @@
+"""Whole runs in small: every preset goes on after a kill as if nothing had happened, and what a run refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from robot_rl.bc import make_cloned_policy, train_cloned_policy
+from robot_rl.checkpoint import load_checkpoint
+from robot_rl.cloning_config import ChunkConfig, CloningConfig, FlowConfig
+from robot_rl.config import LearnerConfig, TrainConfig
+from robot_rl.demonstrations import collect_demos
+from robot_rl.policy import Interface, load_policy
+from robot_rl.presets import PRESETS, preset
+from robot_rl.rollout import EnvSpec
+from robot_rl.train import CloningTrainer, RLTrainer, train
+from robot_rl.types import Episode
+
+POINT = EnvSpec("tests.robot_rl.point_env:PointReach-v0")
+HELPED = EnvSpec("sim:PickCube-v0", {"person": "expert", "takeover": "no_progress", "max_steps": 60})
+STEPS, KILLED_AFTER, CHECKPOINTS = 220, 150, 100
+CLONING = CloningConfig(
+    width=16, depth=2, batch_size=16, steps=30, chunk=ChunkConfig(4, 2), flow=FlowConfig(16, 1, 2, distill_steps=10)
+)
+WALL = ("wall_s", "learner_wait_s", "actor_wait_s")
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Episode]]:
+    """Demonstrations of both environments."""
+    folder = tmp_path_factory.mktemp("demos")
+    demonstrator = f"{POINT.id.partition(':')[0]}:demonstrate"
+    driven = EnvSpec(HELPED.id, {"person": "expert", "takeover": "always"})
+    return {
+        POINT.id: collect_demos(folder / "point", POINT, 4, 0, demonstrator),
+        HELPED.id: collect_demos(folder / "cube", driven, 3, 0),
+    }
+
+
+def small(name: str) -> TrainConfig:
+    """The preset with small networks and short phases; its parts and its rules are untouched."""
+    config = preset(name)
+    learner = dataclasses.replace(
+        config.learner, width=16, batch_size=16, utd_ratio=min(2, config.learner.utd_ratio), replay_capacity=2_000
+    )
+    return dataclasses.replace(
+        config,
+        learner=learner,
+        cloning=CLONING,
+        env_steps=STEPS,
+        warmup_steps=40,
+        critic_only_updates=min(10, config.critic_only_updates),
+        dagger_every=60,
+        checkpoint_every=CHECKPOINTS,
+    )
+
+
+def run(out: Path, spec: EnvSpec, config: TrainConfig, shown: list[Episode], seen: Path | None = None):
+    """A run; with ``seen``, what a kill after ``KILLED_AFTER`` steps would have left is put there."""
+    base = None
+    if config.method == "rl":
+        env = spec.make()
+        face = Interface.of(env)
+        env.close()
+        cloning = dataclasses.replace(CLONING, arch="flow" if config.learner.actor == "latent_noise" else "mlp")
+        base = make_cloned_policy(cloning, face.state_dim, face.action_dim, face.gripper_index)
+        train_cloned_policy(base, base.shown_in(shown), seed=0)
+
+    def watch(row: Mapping[str, float]) -> None:
+        if seen is not None and not seen.exists() and row["env_steps"] >= KILLED_AFTER:
+            shutil.copytree(out, seen)
+
+    return train(out, spec, config, demos=shown, base=base, seed=3, progress=watch)
+
+
+def end(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    tensors, metadata = load_checkpoint(out / "checkpoints")
+    arrays = {f"{g}/{k}": torch.as_tensor(v).numpy() for g, group in tensors.items() for k, v in group.items()}
+    for place in (metadata["tally"], metadata.get("governor", {})):
+        for name in WALL:
+            place.pop(name, None)
+    return arrays, metadata
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "bc"])
+def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(name, tmp_path, shown):
+    """100 + kill + 100 updates equal 200, and so do the episodes: policy, critics, moments, replay, generators."""
+    spec = HELPED if name in ("hg_dagger", "res_hil", "hil_serl") else POINT
+    about = kill_and_compare(tmp_path, spec, small(name), shown[spec.id])
+    if name != "hg_dagger":
+        assert about["updates"][1] == STEPS - 40 + 1, "and it did learn"
+
+
+def test_a_killed_run_of_a_policy_that_draws_goes_on_with_its_draws(tmp_path, shown):
+    config = small("hg_dagger")
+    config = dataclasses.replace(config, cloning=dataclasses.replace(CLONING, arch="flow"))
+    kill_and_compare(tmp_path, HELPED, config, shown[HELPED.id])
+
+
+def kill_and_compare(tmp_path: Path, spec: EnvSpec, config: TrainConfig, demos: list[Episode]) -> dict[str, Any]:
+    """A run, and one that was killed and went on, must end with the same checkpoint; its metadata."""
+    whole, resumed = tmp_path / "whole" / "run", tmp_path / "resumed" / "run"
+    run(whole, spec, config, demos, seen=resumed)
+    killed = load_checkpoint(resumed / "checkpoints")[1]
+    assert CHECKPOINTS <= killed["env_steps"] < KILLED_AFTER, "the kill must cost something"
+    run(resumed, spec, config, demos)
+    (ours, about), (theirs, about_them) = end(whole), end(resumed)
+    assert ours.keys() == theirs.keys()
+    different = [key for key in ours if not np.array_equal(ours[key], theirs[key])]
+    assert different == [] and about == about_them
+    return about
+
+
+def test_a_correction_is_kept_without_its_episode(tmp_path, shown):
+    """Episodes may be moved away or relabelled: what the policy learned from goes with the checkpoint."""
+    config, out = dataclasses.replace(small("hg_dagger"), env_steps=130), tmp_path / "run"
+    first = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    first.run()
+    assert first.corrections, "nobody helped: this test would show nothing"
+    shutil.rmtree(out / "episodes")
+    again = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    assert [len(part) for part in again.corrections] == [len(part) for part in first.corrections]
+    assert again.tally.person_s == first.tally.person_s > 0
+    assert again.attention.driving_s == first.attention.driving_s
+
+
+def test_a_fit_that_is_interrupted_is_done_again(tmp_path, shown, monkeypatch):
+    """Ctrl-C while the policy is fitted anew: the checkpoint says so, and whoever goes on fits it first."""
+    config, out = dataclasses.replace(small("hg_dagger"), env_steps=70), tmp_path / "run"
+    trainer = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("robot_rl.train.train_cloned_policy", interrupted)
+        trainer.run()
+    again = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    assert (again.tally.env_steps, again.fits) == (60, 0)
+    again.run()
+    assert again.fits == 1
+
+
+def test_a_run_with_other_settings_is_refused(tmp_path, shown):
+    config = dataclasses.replace(small("rlpd"), env_steps=30)
+    run(tmp_path / "run", POINT, config, shown[POINT.id])
+    longer = dataclasses.replace(config, env_steps=50)
+    assert run(tmp_path / "run", POINT, longer, shown[POINT.id]).env_steps == 50
+    other = dataclasses.replace(longer, learner=dataclasses.replace(longer.learner, gamma=0.5))
+    with pytest.raises(ValueError, match="another configuration"):
+        run(tmp_path / "run", POINT, other, shown[POINT.id])
+
+
+def test_a_run_over_another_base_is_refused(tmp_path, shown):
+    config = dataclasses.replace(small("residual"), env_steps=30)
+    run(tmp_path / "run", POINT, config, shown[POINT.id])
+    env = POINT.make()
+    face = Interface.of(env)
+    other = make_cloned_policy(CLONING, face.state_dim, face.action_dim, seed=1)
+    with pytest.raises(ValueError, match="trained over base"):
+        RLTrainer(tmp_path / "run", POINT, config, demos=shown[POINT.id], base=other, seed=3)
+
+
+def test_an_actor_over_a_base_needs_one(tmp_path):
+    with pytest.raises(ValueError, match="actor 'residual' works over a base policy"):
+        RLTrainer(tmp_path / "run", POINT, small("residual"))
+
+
+def test_the_base_collects_the_first_steps_and_its_actions_are_stored_throughout(tmp_path, shown):
+    config = dataclasses.replace(small("residual"), env_steps=90, warmup_noise=0.1)
+    run(tmp_path / "run", POINT, config, shown[POINT.id])
+    tensors, _ = load_checkpoint(tmp_path / "run" / "checkpoints")
+    online = tensors["online"]
+    steps = online["next_serial"] >= 0
+    base, executed, source = (online[k][steps] for k in ("base_action", "action", "source"))
+    assert (base != 0).all(), "the base is asked at every step"
+    collected = source == 2
+    assert 35 <= collected.sum() <= 40
+    off = np.abs(executed - base)[collected]
+    assert off.mean() > 0.01 and off.max() <= 0.1 + 1e-6
+    assert (tensors["prior"]["base_action"][tensors["prior"]["next_serial"] >= 0] != 0).all(), "demos are relabelled"
+
+
+def test_a_saved_residual_acts_with_its_base(tmp_path, shown):
+    """What is evaluated is the whole: the folder holds the base too, and a new residual does as the base does."""
+    config = dataclasses.replace(small("residual"), env_steps=20)
+    run(tmp_path / "run", POINT, config, shown[POINT.id])
+    policy, _ = load_policy(tmp_path / "run")
+    base, _ = load_policy(tmp_path / "run" / "policy" / "base")
+    observation = shown[POINT.id][0].steps[0].observation
+    action = base.act(observation)
+    assert policy.base.version == base.version  # type: ignore[union-attr]
+    assert np.array_equal(policy.act(observation, True, action), action)  # type: ignore[call-arg, arg-type]
+    with pytest.raises(ValueError, match="needs the base policy's action"):
+        policy.act(observation, True)
+
+
+def test_waits_and_the_ratio_of_updates_are_logged(tmp_path, shown):
+    rows: list[Mapping[str, float]] = []
+    config = dataclasses.replace(small("rlpd"), env_steps=80)
+    trainer = RLTrainer(tmp_path / "run", POINT, config, demos=shown[POINT.id], progress=rows.append)
+    trainer.run()
+    assert rows[-1]["learner_wait_s"] > 0 and rows[-1]["actor_wait_s"] > rows[-1]["learner_wait_s"] / 100
+    assert rows[-1]["utd"] == pytest.approx(2 * (rows[-1]["env_steps"] - 39) / rows[-1]["env_steps"])
+    assert LearnerConfig().utd_ratio and {"effective_rank", "dead_units"} <= rows[-1].keys()
