@@ -120,8 +120,8 @@ class ArmBody:
         columns = (scaled / self._per_speed[:, None] / self._max_speeds).T
         p, z = columns[:, :3], columns[:, 3:]
         (ux, uy, uz), (wx, wy, wz) = left[:3] * self._per_speed[:3], left[3:] * self._per_speed[3:]
-        moves = z @ np.array([[0.0, uz, -uy], [-uz, 0.0, ux], [uy, -ux, 0.0]]).T @ p.T
-        turns = z @ np.array([[0.0, wz, -wy], [-wz, 0.0, wx], [wy, -wx, 0.0]]).T @ z.T
+        moves = z @ np.array([[0.0, uz, -uy], [-uz, 0.0, ux], [uy, -ux, 0.0]]) @ p.T
+        turns = z @ np.array([[0.0, wz, -wy], [-wz, 0.0, wx], [wy, -wx, 0.0]]) @ z.T
         behind = np.triu(np.ones_like(moves))
         share = right * self._max_speeds
         return (behind * (moves + turns)) @ share + (np.triu(moves, 1).T @ share)
