@@ -41,6 +41,7 @@ def test_s16_only_a_later_counter_makes_a_frame_new_whatever_its_stamp():
 
 
 def test_s17_the_same_pixels_are_counted_and_the_way_from_where_they_appeared():
+    assert NEW.repeats == 1
     seen = look(NEW, FrameStamp(2.0, 0, 77), HERE)
     assert (seen.repeats, seen.seen_from, seen.moved_m) == (1, HERE, 0.0)
     way = [0.001, 0.004, 0.002, 0.003]
@@ -216,6 +217,12 @@ def test_s18_a_set_whose_frames_are_too_far_apart_is_dropped_for_the_one_before(
     third = watch.take()
     assert [frame.stamp_s for frame in third.values()] == [two.stamp_s] * 2
     assert watch.reported_skew_s() == 0.0
+
+
+def test_s18_frames_exactly_as_far_apart_as_allowed_belong_together():
+    one, two = Shown("one", 1.0), Shown("two", 1.125)
+    watch = CameraWatch({"one": one, "two": two}, {}, 0.125, 0.0)
+    assert [frame.stamp_s for frame in watch.take().values()] == [1.0, 1.125]
 
 
 def test_s18_where_no_set_was_ever_together_the_cameras_are_named():

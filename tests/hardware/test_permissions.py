@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import inf, nan
+from math import inf, nan, nextafter
 
 import pytest
 
 from hardware.cell import load_cell
 from hardware.fakes import POINTING_DOWN, shifted
-from hardware.geometry import pose_add
+from hardware.geometry import pose_add, pose_distance
 from hardware.guard import EngageError
 from hardware.guard_inputs import DiskHealth, GuardInputs
 from hardware.guard_state import GuardSettings, GuardState
@@ -231,6 +231,21 @@ def test_s9_resuming_is_refused_beyond_the_mismatch_and_of_a_pose_that_is_no_num
     told = f"0 mm and {amount:.2f} rad" if turned else f"{1000 * amount:.0f} mm and 0.00 rad"
     with pytest.raises(EngageError, match=rf"is {told} from where it was held, more than 50 mm or 0\.80 rad"):
         rig.guard.resume(arm, rig.clock.now())
+
+
+def test_s9_a_mismatch_of_exactly_the_limit_is_granted():
+    settings, state = Rig().guard.settings, GuardState(mode=GuardMode.HOLD)
+    moved = pose_add(POINTING_DOWN, (0.04, 0.0, 0.0, 0.0, 0.0, 0.5))
+    arm = ArmState(0.0, moved, ZERO6, (), (), ZERO6, 0.08)
+    metres, radians = pose_distance(POINTING_DOWN, moved)
+    exact = replace(settings.limits, max_engage_mismatch_m=metres, max_engage_mismatch_rad=radians)
+    may_resume(replace(settings, limits=exact), state, POINTING_DOWN, arm, 99.0)
+    for tight in (
+        {"max_engage_mismatch_m": nextafter(metres, 0.0)},
+        {"max_engage_mismatch_rad": nextafter(radians, 0.0)},
+    ):
+        with pytest.raises(EngageError, match="from where it was held"):
+            may_resume(replace(settings, limits=replace(exact, **tight)), state, POINTING_DOWN, arm, 99.0)
 
 
 @pytest.mark.parametrize("mode", [GuardMode.DISARMED, GuardMode.ARMED, GuardMode.RUNNING, GuardMode.FAULT])

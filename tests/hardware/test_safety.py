@@ -64,6 +64,12 @@ def test_s7_the_speed_of_the_arm_itself_does_not_count():
     assert safety.lead_excess(motion, at, (-0.1, 0.0, 0.0), PROFILES, LIMITS.max_lead_m, 0.01) > 0.0
 
 
+def test_s7_a_lead_that_is_too_long_counts_though_it_is_closing():
+    motion = Motion((0.03, 0.0, 0.0), (-0.1, 0.0, 0.0))
+    excess = safety.lead_excess(motion, (0.0,) * 3, (0.0,) * 3, PROFILES, LIMITS.max_lead_m, 0.01)
+    assert excess == pytest.approx(0.03 - safety.TRIP * LIMITS.max_lead_m)
+
+
 def test_s7_what_is_brought_back_stays_where_it_is():
     back = safety.bring_back((0.5, 0.1, 0.3), (0.4, 0.0, 0.2), LIMITS.max_lead_m)
     lead = safety.RETREAT * LIMITS.max_lead_m / sqrt(3.0)
