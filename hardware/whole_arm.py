@@ -214,7 +214,8 @@ class WholeArm:
         return [*labels, Gap("S30", "the other arm")]
 
     def _separation(self, posture: Posture, other: Presence) -> float:
-        """S30: what is left between this arm and another. In the handover zone, hands may meet."""
+        """S30: what is left between this arm and another. In the handover zone hands may meet: not while the other's is
+        outside, lest both leave it together, each no further out than the other."""
         hands: list[Capsule] = []
         arm: list[Capsule] = []
         for part, capsule in zip(self.body.parts, posture.capsules, strict=True):
@@ -223,8 +224,9 @@ class WholeArm:
         strict = _nearest(arm, other.arm + other.hand, NEAR_M)
         strict = min(strict, _nearest(hands, other.arm, strict)) - needed
         between = _nearest(hands, other.hand, NEAR_M) - needed
-        if self._handover is not None:
-            between = max(between, min(map(self._handover.depth, (posture.ee.origin, *other.points))))
+        zone = self._handover
+        if zone is not None and all(zone.depth(point) >= 0.0 for point in other.points):
+            between = max(between, zone.depth(posture.ee.origin) - PREDICTION_SLACK_M)
         return min(strict, between)
 
 

@@ -201,7 +201,6 @@ def test_hands_may_meet_inside_the_handover_zone(met):
     assert min(row.arms_m for row in rows) >= 0.05
 
 
-@pytest.mark.xfail(strict=True, reason="each guard lets its hand leave while the other's is further out")
 def test_hands_that_met_must_part_before_they_leave_the_zone(met):
     high = {LEFT: shifted(MEETING, (0.0, 0.11, 0.25)), RIGHT: shifted(MEETING, (0.0, -0.11, 0.25))}
     met.go(high, 2.4)
