@@ -187,8 +187,11 @@ class Fuzzer:
         rng, clock = self.rng, self.clock
         if self.tally.ticks % CALM_TICKS == 0:
             self.mood = self._pick(MOODS)
-        clock.time_s += self.period_s if rng.random() >= 0.01 * self.mood else float(rng.uniform(0.0, 3600.0))
+        passed_s = self.period_s if rng.random() >= 0.01 * self.mood else float(rng.uniform(0.0, 3600.0))
+        clock.time_s += passed_s
         now = clock.now()
+        if passed_s > self.limits.max_unattended_s:  # The arm's own watchdog stopped it: the guard starts anew (S3).
+            self._twists.clear()
         self.arm.blocked = rng.random() < 0.005 or (self.arm.blocked and rng.random() < 0.9)
         stopped = self.guard.mode >= GuardMode.HOLD or self.guard.mode is GuardMode.DISARMED
         if rng.random() < (0.1 if stopped else 0.002):
