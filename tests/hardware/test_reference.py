@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruckig import Result
 from scipy.spatial.transform import Rotation
 
 from hardware import reference as r
@@ -120,3 +121,14 @@ def test_rotation_goes_on_beyond_half_a_turn():
     beyond = quat_from_rotvec((0.0, 0.0, pi + 0.2))
     assert r.rotvec_near(beyond, anchor, (0.0, 0.0, 3.0)) == pytest.approx((0.0, 0.0, pi + 0.2))
     assert r.rotvec_near(beyond, anchor, (0.0, 0.0, 0.0)) == pytest.approx((0.0, 0.0, 0.2 - pi))
+
+
+def test_a_planner_that_finds_nothing_says_so(monkeypatch):
+    class Lost:
+        def calculate(self, parameters, trajectory):
+            return Result.Error
+
+    planner = r.Planner()
+    monkeypatch.setattr(planner, "_ruckig", Lost())
+    with pytest.raises(r.PlanningError, match="found no trajectory"):
+        planner.follow(at_rest(), (0.1, 0.0, 0.0), TRANSLATION.normal)
