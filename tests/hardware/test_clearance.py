@@ -1,0 +1,129 @@
+"""S32 and S33 on a hand without an arm: it stops clear of what is there, slides along it, and always gets away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hardware.cell import Cell, load_cell
+from hardware.fakes import POINTING_DOWN, shifted
+from hardware.geometry import pose_add, quat_rotate
+from hardware.interfaces import ExecutedCommand, Gripper, GuardMode, Pose, Source
+from hardware.limits import Limits
+from hardware.posture import ArmBody
+from hardware.surroundings import TaskArea
+from hardware.whole_arm import PREDICTION_SLACK_M, PREDICTION_SLACK_RAD, WholeArm
+from tests.hardware.rig import Rig, fake_cell
+
+FINGER_M = 0.013
+"""How far the fingers of the fake hand reach below its end effector."""
+LOWEST_M = Limits().min_clearance_m + FINGER_M
+LOW = POINTING_DOWN._replace(position_m=(0.5, 0.0, 0.1))
+
+
+def cell() -> Cell:
+    found = fake_cell()
+    return replace(found, workspace=replace(found.workspace, min_m=(0.25, -0.35, -0.1)))
+
+
+def drive(rig: Rig, goal: Pose, ticks: int = 300) -> ExecutedCommand:
+    for _ in range(ticks // 10):
+        rig.ask(goal, Gripper.HOLD)
+        rig.tick(10)
+        if rig.guard.mode is not GuardMode.RUNNING:
+            break
+    return rig.trace[-1]
+
+
+def refused(rig: Rig, limit: str) -> list:
+    return [refusal for executed in rig.trace for refusal in executed.refusals if refusal.limit == limit]
+
+
+def tilt(executed: ExecutedCommand) -> float:
+    return float(np.arccos(-quat_rotate(executed.reference.T_base_ee.quat_xyzw, (0.0, 0.0, 1.0))[2]))
+
+
+def test_a_hand_sent_through_the_table_stops_clear_of_it_and_the_refusal_says_how_far_it_was_to_go():
+    rig = Rig(cell(), pose=LOW).engage()
+    drive(rig, shifted(LOW, (0.0, 0.0, -0.15)), 200)
+    heights = rig.positions[:, 2]
+    assert LOWEST_M <= heights.min() <= LOWEST_M + PREDICTION_SLACK_M + 1e-3
+    first = refused(rig, "S32")[0]
+    assert first.amount > 0.0 and first.source is Source.POLICY
+    acceleration = np.diff(rig.twists[:, 2]) / rig.cell.guard_period_s
+    assert np.abs(acceleration).max() <= rig.limits.max_stop_acceleration_m_s2 + 1e-6
+
+
+def test_one_that_is_sent_along_the_table_and_into_it_goes_along_it():
+    rig = Rig(cell(), pose=LOW).engage()
+    executed = drive(rig, shifted(LOW, (0.06, 0.0, -0.15)), 300)
+    assert executed.reference.T_base_ee.position_m[0] > LOW.position_m[0] + 0.03
+    assert rig.positions[:, 2].min() >= LOWEST_M
+
+
+def test_who_goes_on_pushing_at_the_table_is_held():
+    rig = Rig(cell(), pose=LOW).engage()
+    for _ in range(60):
+        rig.ask(shifted(rig.arm.pose, (0.0, 0.0, -0.1)))
+        rig.tick(10)
+    assert rig.guard.mode is GuardMode.HOLD
+    assert rig.guard.reason.startswith("S29: policy kept pushing")
+
+
+@pytest.mark.parametrize("way", [(0.0, 0.0, 0.08), (0.05, 0.0, 0.05)])
+def test_a_hand_that_is_too_near_gets_away(way):
+    below = LOW._replace(position_m=(0.5, 0.0, LOWEST_M - 0.005))
+    rig = Rig(cell(), pose=below).engage()
+    executed = drive(rig, shifted(below, way), 200)
+    assert executed.reference.T_base_ee.position_m == pytest.approx(shifted(below, way).position_m, abs=1e-6)
+    assert refused(rig, "S32") == []
+
+
+def test_a_hand_that_is_too_near_does_not_come_nearer():
+    below = LOW._replace(position_m=(0.5, 0.0, LOWEST_M - 0.005))
+    rig = Rig(cell(), pose=below).engage()
+    drive(rig, shifted(below, (0.0, 0.0, -0.02)), 100)
+    assert rig.positions[:, 2].min() >= below.position_m[2] - 1e-9
+    assert refused(rig, "S32")
+
+
+def test_s33_the_tool_tilts_as_far_as_the_cone_and_no_further():
+    high = POINTING_DOWN._replace(position_m=(0.5, 0.0, 0.3))
+    rig = Rig(cell(), pose=high).engage()
+    drive(rig, pose_add(high, (0.0, 0.0, 0.0, 1.2, 0.0, 0.0)), 400)
+    limit = rig.limits.max_tilt_rad
+    tilts = [tilt(executed) for executed in rig.trace]
+    assert limit - 2.0 * PREDICTION_SLACK_RAD <= max(tilts) <= limit
+    assert refused(rig, "S33")
+
+
+def arm(area: TaskArea = TaskArea()) -> WholeArm:
+    twin = load_cell("twin")
+    whole = twin.whole_arm("collaborative")
+    body = ArmBody(whole.body.model, twin.mount.pose, area.held, whole.limits)
+    return WholeArm(body, {**twin.planes, **twin.fixtures}, area, None, whole.limits)
+
+
+def test_only_what_moves_with_the_hand_has_a_way_out_that_is_simple():
+    whole, joints = arm(), (0.0, 0.2, 0.0, -2.2, 0.0, 2.4, 0.7854)
+    view = whole.body.view(joints, Pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)))
+    posture = whole.body.posture(view._replace(ee=view.ee_by_joints), view.ee_by_joints)
+    ways = {}
+    for index, label in enumerate(whole.gap_labels):
+        if label.about.endswith("table"):
+            ways[label.about.split(" ")[0]] = whole.away(index, posture)
+    assert ways["forearm"] is None and ways["hand"] == ways["fingers"] == (0.0, 0.0, 1.0)
+
+
+def test_fingers_that_touch_inside_the_work_zone_are_sent_back_into_it():
+    table = fake_cell()
+    zone = table.tasks["peg_insertion"].work_zone
+    assert zone is not None
+    whole = replace(table, tasks={"t": TaskArea(work_zone=zone)}).whole_arm("collaborative", "t")
+    near_edge = POINTING_DOWN._replace(position_m=(zone.max_m[0] - 0.004, 0.0, 0.02))
+    posture = whole.body.posture(whole.body.view((), near_edge), near_edge)
+    index = next(i for i, label in enumerate(whole.gap_labels) if label.about == "fingers and table")
+    assert whole.gaps(posture)[index] == pytest.approx(0.004)
+    assert whole.away(index, posture) == (-1.0, 0.0, 0.0)
