@@ -19,7 +19,7 @@ from typing import Any
 import tyro
 
 from benchmarks.page import put
-from robot_rl.config import preset as preset_named
+from robot_rl.presets import preset as preset_named
 
 HERE = Path(__file__).resolve().parent
 

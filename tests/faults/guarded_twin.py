@@ -56,7 +56,7 @@ class GuardedTwin:
 
     def start_guard(self) -> GuardClient:
         """Start the guard, engage once it listens; its client."""
-        self.guard = start("guard", "--folder", str(self.folder), "--no-realtime", "--json")
+        self.guard = start("guard", "--folder", str(self.folder), "--json")
         self.client = self.reach()
         engaged: list[GuardStatus] = []
 
