@@ -29,8 +29,9 @@ demo: $(READY) renderer  ## from demonstrations to a reliable policy in the twin
 	$(BIN)/robot-rl demo --seed $(SEED) $(ARGS)
 
 test: $(DEV) renderer  ## run the tests on all cores; of the guard's core every branch must be tested
-	$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) --ignore=tests/hardware)
+	$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) --ignore=tests/hardware --ignore=tests/faults)
 	$(if $(ARGS),,$(PYTEST) tests/hardware --cov --cov-config=tests/hardware/core.coveragerc)
+	$(if $(ARGS),,$(PYTEST) -n 0 tests/faults)  # Processes that keep time have the machine to themselves.
 
 check: $(DEV)  ## lint, format, types, import rules
 	$(BIN)/ruff check .
