@@ -85,7 +85,7 @@ def _has_stopped(settings: GuardSettings, state: GuardState, now: float) -> None
     if stopped_s < min_stop_s - 1e-9:
         raise EngageError(
             f"S11: the last cause to stop was {max(0.0, stopped_s):.2f} s ago ({state.reason}), {min_stop_s:g} s must "
-            "pass; wait, or clear the cause"
+            "pass; wait, or clear the cause (reset the guard where the arm presses on: it lets go)"
         )
 
 

@@ -110,7 +110,7 @@ class Story:
         while self.clock.now() < end_s and self.guard.mode is not GuardMode.FAULT:
             self._act(rng)
             if self.guard.mode is GuardMode.HOLD:
-                self._again(self.robot.resume)
+                self._clear_hold()
 
     def wait(self, seconds: float) -> None:
         self.clock.sleep_until(self.clock.now() + seconds)
@@ -139,14 +139,21 @@ class Story:
             if self.guard.mode is GuardMode.HOLD:
                 return
 
-    def _again(self, call) -> None:
+    def _clear_hold(self) -> None:
+        """As an operator does: resume, or let an arm go that presses on, and engage it anew."""
+        if not self._again(self.robot.resume, "S8"):
+            self.guard.reset()
+            self._again(lambda: self.guard.engage(self.arm.read(), self.clock.now()))
+
+    def _again(self, call, unless: str = "never") -> bool:
         for _ in range(300):
             try:
                 call()
-                return
+                return True
             except EngageError:
                 self.wait(0.01)
-        raise AssertionError(f"never: {self.guard.mode.name}, {self.guard.reason}")
+        assert self.guard.reason.startswith(unless), f"never: {self.guard.mode.name}, {self.guard.reason}"
+        return False
 
     def _record(self, inputs: GuardInputs, state: GuardState, executed: ExecutedCommand) -> None:
         self.executed = executed
