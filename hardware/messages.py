@@ -137,9 +137,15 @@ class ExecutedCommand:
     reference: ArmReference
     refusals: tuple[Refusal, ...] = ()
     reason: str = field(default="", compare=False)
-    """Why the guard does not run; empty when it does."""
+    """Why the guard does not run; empty when it does. That of a limit begins with its id: ``S8: the arm ...``."""
     proposed: Pose | None = field(default=None, compare=False)
     """What the policy last asked for in this session, whoever drives; None before its first sound command."""
+
+    @property
+    def stop_limit(self) -> str:
+        """Id of the limit whose breach stopped the arm; empty where it was not stopped, or not by a limit."""
+        limit, colon, _ = self.reason.partition(": ")
+        return limit if colon and limit[0] == "S" and limit[1:].isdigit() and self.mode >= GuardMode.HOLD else ""
 
 
 class FrameStamp(NamedTuple):

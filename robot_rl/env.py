@@ -24,6 +24,9 @@ from hardware.interfaces import (
 from robot_rl.observation import IDENTITY, StateVector, rotate6
 from robot_rl.task import Task
 
+FAILURES = ("S4", "S5", "S8", "S29")
+"""Limits whose breach is the motion's own doing: leaving the workspace, speed, force, pushing at a wall. Such a stop is
+how the episode failed; any other (a camera, a link, an operator) says nothing of the task."""
 GRIPPER_THRESHOLD = 1 / 3
 """A gripper action beyond ± this opens or closes; between, the gripper holds."""
 
@@ -55,7 +58,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     Observations: ``"state"``, float32 (len(state_names),), about unit scale, and a uint8 HWC entry a camera. Actions:
     float32 (6 or 7,) in [-1, 1]: translation and rotation of the target, and the gripper (beyond ±1/3 it closes or
-    opens). Reward 1 and ``terminated`` on success; ``truncated`` on the step limit and whenever the guard holds.
+    opens). Reward 1 and ``terminated`` on success; ``terminated`` too where the guard stops what the motion did
+    (:data:`FAILURES`); ``truncated`` on the step limit and at any other stop of the guard.
 
     ``info["executed_action"]`` is what the guard let through, ``info["source"]`` who drove; :attr:`latest` is all
     that the robot reported.
@@ -133,7 +137,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._steps += 1
         held = observation.executed.mode >= GuardMode.HOLD
         success = self.task.success(observation)
-        truncated = not success and (held or self._steps >= self.max_steps)
+        terminated = success or (held and observation.executed.stop_limit in FAILURES)
+        truncated = not terminated and (held or self._steps >= self.max_steps)
         human = observation.executed.source == Source.HUMAN
         before, self._potential = self._potential, self._progress()
         info = {
@@ -146,9 +151,9 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             "reward_inputs": {"potential": before, "next_potential": self._potential},
         }
         self._human = human
-        if success or truncated:
+        if terminated or truncated:
             self.robot.end_episode()
-        return self._observation(), float(success), success, truncated, info
+        return self._observation(), float(success), terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
         """A picture of the scene, where the task can draw one (a twin can)."""

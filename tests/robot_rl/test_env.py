@@ -102,13 +102,22 @@ def test_an_obeyed_action_is_executed_bit_for_bit_and_moves_the_target(delay_s):
 def test_what_the_workspace_clips_is_not_called_executed():
     env = make_env(cell=fake_cell(planes={}), max_steps=100)
     env.reset(seed=0)
-    total, info = 0.0, {}
+    total, info, ended = 0.0, {}, ()
     while not info.get("held"):  # Pushing at the wall is refused, and in the end stopped (S29).
-        info = env.step(act(env, 0.0, 0.0, -1.0))[4]
+        _, *ended, info = env.step(act(env, 0.0, 0.0, -1.0))
         total += float(info["executed_action"][2])
     assert env.latest.executed.target.position_m[2] >= load_cell("twin").workspace.min_m[2]
     assert info["executed_action"][2] == pytest.approx(0.0, abs=1e-6)
     assert total * 0.008 == pytest.approx(load_cell("twin").workspace.min_m[2] - 0.25, abs=2e-3)
+    assert ended == [0.0, True, False], "the motion's own doing: a failure, not a time limit"
+
+
+def test_a_stop_that_is_not_the_motions_doing_truncates():
+    env = make_env()
+    env.reset(seed=0)
+    env.robot.hold()
+    _, _, terminated, truncated, info = env.step(act(env, 0.5))
+    assert truncated and not terminated and info["held"]
 
 
 def test_a_nan_never_reaches_the_arm_and_ends_the_episode():
