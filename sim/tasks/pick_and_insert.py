@@ -29,6 +29,10 @@ INSERTION = 0.2
 """Deflection downwards into the hole."""
 PRESS_LEAD_M = 0.006
 SEARCH_M, SEARCH_RAD_S = 0.0015, 4.0
+NEAR_M, FINE = 2.0 * IN_HOLE_M, 4.0
+"""So near the hole a millimetre counts as several on the way: who counts them alike never hands back in time."""
+MAX_LEAN_RAD = 0.35
+"""A hand leans no further to right a peg that turned in it."""
 MAX_TILT_RAD = 0.35
 REACHABLE_M = 0.3
 
@@ -48,7 +52,7 @@ class PickAndInsert(GraspTask):
     held_widths_m = (0.016, 0.025)
     grip_offset_m = 0.012
     fixed_keys = ("hole",)
-    span_m = 0.45
+    span_m = 0.53
 
     def draw(self, rng: np.random.Generator) -> Setup:
         def around(middle: tuple[float, ...], ranges: tuple[float, ...]) -> list[float]:
@@ -93,7 +97,8 @@ class PickAndInsert(GraspTask):
         if not self.in_hand(ee, peg):
             return self.reach_for(ee, peg)
         dx, dy, above, turn = self._seen(peg)
-        rotation = (*level_error(peg.quat_xyzw), turn)
+        lean = level_error(ee.quat_xyzw)
+        rotation = (*(lean if hypot(*lean) > MAX_LEAN_RAD else level_error(peg.quat_xyzw)), turn)
         aligned = hypot(dx, dy) < OVER_M and abs(turn) < radians(3.0)
         if aligned or (above < -0.001 and hypot(dx, dy) < 2.0 * IN_HOLE_M):
             lead = -self.lead_m()[2]
@@ -112,9 +117,9 @@ class PickAndInsert(GraspTask):
         ee, peg = self.world.site_pose("ee"), self.object_pose()
         dx, dy, above, _ = self._seen(peg)
         aside = hypot(dx, dy)
-        if aside < 2.0 * IN_HOLE_M:
-            return aside + max(SUCCESS_DEPTH_M + above, 0.0)
-        carry = aside + max(CARRY_M - above, 0.0) + CARRY_M + SUCCESS_DEPTH_M
+        if aside < NEAR_M:
+            return FINE * (aside + SUCCESS_DEPTH_M + max(min(above, 0.0), -SUCCESS_DEPTH_M)) + max(above, 0.0)
+        carry = aside - NEAR_M + max(CARRY_M - above, 0.0) + CARRY_M + FINE * (NEAR_M + SUCCESS_DEPTH_M)
         return carry if self.in_hand(ee, peg) else carry + 0.03 + dist(ee.position_m, self.grip_point(peg))
 
     def in_funnel(self) -> bool:
