@@ -118,7 +118,7 @@ class GuardProcess:
             control_hz=control_hz,
             task=task,
         )
-        self.server = GuardServer(folder / SOCKET, self._submit, self._do)
+        self.server = GuardServer(folder / SOCKET, self._submit, self.do)
 
     def run(self, stop: Event) -> None:
         """Serve until ``stop`` is set, then bring the arm to rest. Raises ``RuntimeError`` if the loop died."""
@@ -152,8 +152,9 @@ class GuardProcess:
     def _submit(self, command: ArmCommand) -> None:
         self.robot.guard.submit(command, self.clock.now())
 
-    def _do(self, wish: str, request: Mapping[str, Any]) -> GuardStatus:
-        """Raises ``ValueError`` for a wish that is none."""
+    def do(self, wish: str, request: Mapping[str, Any] = {}) -> GuardStatus:  # noqa: B006 - never written to
+        """What an operator asks for (:mod:`hardware.guard_socket`); a refusal is in the answer's ``error``. Raises
+        ``ValueError`` for a wish that is none."""
         guard, error = self.robot.guard, ""
         try:
             if wish == "engage":
@@ -175,25 +176,23 @@ class GuardProcess:
         return self.status(error)
 
 
-def run_guard(
+@contextmanager
+def guarding(
     cell: Cell,
+    devices: Devices,
     folder: Path,
     limits_profile: str = "collaborative",
     realtime: bool = True,
     control_hz: float = 10.0,
     task: str = "",
-) -> TickTimes:
-    """Guard ``cell`` until SIGTERM or SIGINT; the times of its ticks.
+) -> Iterator[GuardProcess]:
+    """Connect ``devices`` and guard them within; the arm is disarmed and everything closed at the end.
 
-    ``folder`` holds lock, socket and black box. Raises :class:`GuardRunningError`, ``ConnectionError`` when a device is
-    not there, and ``RuntimeError`` when the loop died.
+    ``folder`` holds lock, socket and black box. Raises :class:`GuardRunningError`, and ``ConnectionError`` when a device
+    is not there.
     """
-    stop = Event()
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK):
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, lambda *_: stop.set())
-        devices = devices_of(cell, folder)
         devices.connect()
         if realtime and not _take_priority():
             _LOG.warning("no real-time priority: grant it (ulimit -r %d) or expect late ticks under load", _PRIORITY)
@@ -203,10 +202,28 @@ def run_guard(
         gc.freeze()
         _LOG.info("guard of cell %r at %g Hz, socket %s", cell.name, cell.guard_hz, folder / SOCKET)
         try:
-            process.run(stop)
+            yield process
         finally:
             process.close()
             gc.unfreeze()
+
+
+def run_guard(
+    cell: Cell,
+    folder: Path,
+    limits_profile: str = "collaborative",
+    realtime: bool = True,
+    control_hz: float = 10.0,
+    task: str = "",
+) -> TickTimes:
+    """Guard ``cell`` until SIGTERM or SIGINT; the times of its ticks. Raises as :func:`guarding`, and ``RuntimeError``
+    when the loop died."""
+    stop = Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    devices = devices_of(cell, folder)
+    with guarding(cell, devices, folder, limits_profile, realtime, control_hz, task) as process:
+        process.run(stop)
     return process.times
 
 

@@ -19,6 +19,8 @@ import numpy as np
 
 from sim.drivers import SimArm
 from sim.remote_arm import REFERENCE, SOCKET, WATCHDOG_S, pack_state, unpack_reference
+from sim.scene_server import SOCKET as SCENE_SOCKET
+from sim.scene_server import Scene, SceneServer
 from sim.tasks import make_task
 from sim.world import World
 
@@ -53,14 +55,15 @@ class ArmServer:
         self.lost_s = 0.0
         """Real time given up because the machine was too slow."""
 
-    def run(self, stopped: Callable[[], bool]) -> None:
-        """Step in real time until ``stopped()``."""
+    def run(self, stopped: Callable[[], bool], after_step: Callable[[], None] = lambda: None) -> None:
+        """Step in real time until ``stopped()``, calling ``after_step()`` after each."""
         step_s, deadline_s = self.world.timestep_s, time.monotonic()
         while not stopped():
             self._accept()
             self._receive()
             self.world.step()
             self._report()
+            after_step()
             deadline_s += step_s
             ahead_s = deadline_s - time.monotonic()
             if ahead_s > 0.0:
@@ -127,23 +130,31 @@ class ArmServer:
             self._driver = None
 
 
-def serve_task(task: str, folder: Path, seed: int = 0, log: Path | None = None) -> tuple[int, float]:
-    """Serve the arm of a task's first episode in ``folder`` until SIGTERM or SIGINT; physics steps, real time lost."""
-    stop = Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stop.set())
-    twin = make_task(task)
+def serve_scene(scene: Scene, folder: Path, stop: Event, seed: int = 0, log: Path | None = None) -> tuple[int, float]:
+    """Serve the arm of a task's first episode, and its scene, in ``folder`` until ``stop``; physics steps, real time
+    lost."""
+    twin = make_task(scene.task)
     plan = twin.reset(np.random.default_rng(seed), teleport=True)
     assert plan.teleport is not None
     plan.teleport()
     folder.mkdir(parents=True, exist_ok=True)
     server = ArmServer(twin.world, folder / SOCKET, log)
-    _LOG.info("twin of %r in real time, socket %s", task, folder / SOCKET)
+    shown = SceneServer(twin, scene, folder / SCENE_SOCKET)
+    _LOG.info("twin of %r in real time, socket %s", scene.task, folder / SOCKET)
     try:
-        server.run(stop.is_set)
+        server.run(stop.is_set, shown.serve)
     finally:
+        shown.close()
         server.close()
     return twin.world.steps, server.lost_s
+
+
+def serve_task(task: str, folder: Path, seed: int = 0, log: Path | None = None) -> tuple[int, float]:
+    """:func:`serve_scene` until SIGTERM or SIGINT, with nobody at the teleop device."""
+    stop = Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: stop.set())
+    return serve_scene(Scene(task), folder, stop, seed, log)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -1,0 +1,66 @@
+"""One camera of a cell: its frames as images, and beside each its counter and a hash of its pixels (S16, S17)."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from sensor_msgs.msg import Image, JointState
+
+from hardware.cell import load_cell
+from hardware.clock import RealClock
+from robot_rl_nodes import topics
+from robot_rl_nodes.cell_devices import devices_for
+from robot_rl_nodes.diagnostics import Health
+from robot_rl_nodes.parameters import declare, parameter
+from robot_rl_nodes.ros import qos, run_node
+from robot_rl_nodes.standard_messages import FrameMark, ImageWriter, to_mark
+
+
+@dataclass(frozen=True)
+class CameraParameters:
+    """What the node is started with."""
+
+    camera: str = parameter("", "name of the camera in the cell file")
+    cell: str = parameter("twin", "cell by name, or the path of its .toml file")
+    devices: str = parameter("", "module:function instead of the cell's own")
+    folder: str = parameter("", "where the processes of the cell meet; the cell's own by default")
+
+
+def run(node: Any, stop: Event) -> None:
+    """Publish every new frame, as soon as it is there."""
+    given = declare(node, CameraParameters)
+    cell = load_cell(given.cell)
+    camera = devices_for(cell, given.devices, Path(given.folder)).camera(given.camera)
+    camera.connect()
+    frames, images = topics.FRAME.of(given.camera), topics.IMAGE.of(given.camera)
+    tell = node.create_publisher(JointState, frames.name, qos(frames))
+    show = node.create_publisher(Image, images.name, qos(images))
+    settings, clock, write = cell.cameras[given.camera], RealClock(), ImageWriter(given.camera)
+    health, sent, look_s = Health(node, clock), -1, clock.now()
+    while not stop.is_set():
+        newest = camera.newest()
+        if newest is not None and newest.sequence > sent:
+            frame = camera.read_latest(settings.max_age_s)
+            sent, digest = frame.sequence, newest.digest
+            if digest is None:
+                digest = zlib.crc32(frame.image)
+            tell.publish(to_mark(FrameMark(frame.stamp_s, sent, digest)))
+            show.publish(write(frame.stamp_s, frame.image))
+            health.count()
+        health.report(f"{settings.frames_per_s:g} frames/s wanted")
+        look_s = max(look_s + 0.1 / settings.frames_per_s, clock.now())
+        clock.sleep_until(look_s)
+    camera.close()
+
+
+def main() -> int:
+    return run_node("camera", run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

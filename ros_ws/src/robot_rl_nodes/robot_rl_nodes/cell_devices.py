@@ -1,0 +1,41 @@
+"""The one device that a node serves, of those that its cell has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hardware.cell import Cell
+from hardware.devices import Devices, devices_of, runtime_folder
+from hardware.interfaces import Arm, Camera, TeleopDevice
+from hardware.toml_dataclass import nearest
+
+
+@dataclass(frozen=True)
+class CellDevices:
+    """A cell's devices, none of them connected, and the folder in which its processes meet."""
+
+    devices: Devices
+    folder: Path
+
+    @property
+    def arm(self) -> Arm:
+        return self.devices.arm
+
+    @property
+    def teleop(self) -> TeleopDevice:
+        return self.devices.teleop
+
+    def camera(self, name: str) -> Camera:
+        """Raises ``ValueError`` naming the nearest camera."""
+        try:
+            return self.devices.cameras[name]
+        except KeyError:
+            raise ValueError(f"the cell has no camera {name!r}; {nearest(name, self.devices.cameras)}") from None
+
+
+def devices_for(cell: Cell, devices: str, folder: Path) -> CellDevices:
+    """The devices of ``cell``, made by ``devices`` (``module:function``) where that is given, in ``folder`` or the cell's
+    own where that is empty. Raises :class:`hardware.cell.CellError`."""
+    place = folder if folder.name else runtime_folder(cell.name)
+    return CellDevices(devices_of(replace(cell, devices=devices) if devices else cell, place), place)

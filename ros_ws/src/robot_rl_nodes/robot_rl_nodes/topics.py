@@ -1,0 +1,65 @@
+"""The one table of what the nodes say to one another: names, types, quality of service, rates, frames.
+
+Names are relative, so that a namespace or a remap moves them. Every message is stamped with the cell's clock, the
+machine's monotonic one (``/clock`` carries it: start other tools with ``use_sim_time``). Wall time never enters (S20), and
+no receiver believes a stamp later than the arrival.
+
+Numbers for which there is no standard message travel as ``JointState`` (``name[]`` beside ``position[]``), as in
+recordings: plotting tools show them under their names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+BASE_FRAME, EE_FRAME = "base", "ee"
+"""Frames of poses, twists and wrenches; ``/tf`` says where the one is in the other."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One row."""
+
+    name: str
+    type: str
+    qos: Literal["newest", "every", "latched"]
+    """``newest``: best effort, depth 1. ``every``: reliable, depth 200. ``latched``: reliable, and for latecomers."""
+    publisher: str
+    hz: float
+    """Nominal rate; 0 for what is said when it happens."""
+    says: str
+
+    def of(self, camera: str) -> Topic:
+        """The row as ``camera`` has it."""
+        return Topic(self.name.format(camera=camera), self.type, self.qos, self.publisher, self.hz, self.says)
+
+
+JOINTS, DIAGNOSTICS = "sensor_msgs/msg/JointState", "diagnostic_msgs/msg/DiagnosticArray"
+POSE = "geometry_msgs/msg/PoseStamped"
+
+IMAGE = Topic("camera/{camera}/image_raw", "sensor_msgs/msg/Image", "newest", "camera", 30, "rgb8, as the policy sees it")
+FRAME = Topic("camera/{camera}/frame", JOINTS, "every", "camera", 30, "sequence and digest of the image of this stamp")
+TELEOP = Topic("teleop", "sensor_msgs/msg/Joy", "newest", "teleop", 100, "axes: twist; buttons: see conversions.py")
+TICK = Topic("guard/tick", JOINTS, "every", "arm", 100, "all that was measured and executed in a tick")
+STATUS = Topic("guard/status", DIAGNOSTICS, "latched", "arm", 1, "mode, reason, session, outcome of the last reset")
+JOINT_STATES = Topic("joint_states", JOINTS, "newest", "arm", 50, "joints and gripper_width")
+EE_POSE = Topic("ee_pose", POSE, "newest", "arm", 50, "measured end effector")
+WRENCH = Topic("wrench", "geometry_msgs/msg/WrenchStamped", "newest", "arm", 50, "external, base axes, about the tip")
+TARGET = Topic("command", POSE, "newest", "arm", 50, "the accepted target")
+TF = Topic("/tf", "tf2_msgs/msg/TFMessage", "every", "arm", 50, "base → ee, where tf2_msgs is installed")
+COMMAND = Topic("guard/command", JOINTS, "every", "actor", 10, "a proposed target")
+RESET_PLAN = Topic("guard/reset_plan", JOINTS, "every", "actor", 0, "poses to go to before an episode")
+CLOCK = Topic("/clock", "rosgraph_msgs/msg/Clock", "newest", "twin or arm", 100, "the cell's clock")
+HEALTH = Topic("/diagnostics", DIAGNOSTICS, "every", "all", 1, "how each node is")
+
+TOPICS = (
+    *(IMAGE, FRAME, TELEOP, TICK, STATUS, JOINT_STATES, EE_POSE, WRENCH, TARGET, TF),
+    *(COMMAND, RESET_PLAN, CLOCK, HEALTH),
+)
+
+TRIGGER, SET_BOOL = "std_srvs/srv/Trigger", "std_srvs/srv/SetBool"
+GUARD_SERVICES = ("engage", "hold", "resume", "reset", "disarm", "recover", "end_episode")
+"""``guard/NAME``, each a Trigger whose message says what was refused and why."""
+EPISODE_SERVICES = {"episode/start": TRIGGER, "episode/stop": TRIGGER, "episode/label": SET_BOOL}
+"""Of the actor. A label is true for success; it ends the episode."""
