@@ -152,7 +152,7 @@ class GuardProcess:
     def _submit(self, command: ArmCommand) -> None:
         self.robot.guard.submit(command, self.clock.now())
 
-    def do(self, wish: str, request: Mapping[str, Any] = {}) -> GuardStatus:  # noqa: B006 - never written to
+    def do(self, wish: str, request: Mapping[str, Any] = {}) -> GuardStatus:
         """What an operator asks for (:mod:`hardware.guard_socket`); a refusal is in the answer's ``error``. Raises
         ``ValueError`` for a wish that is none."""
         guard, error = self.robot.guard, ""
@@ -188,8 +188,8 @@ def guarding(
 ) -> Iterator[GuardProcess]:
     """Connect ``devices`` and guard them within; the arm is disarmed and everything closed at the end.
 
-    ``folder`` holds lock, socket and black box. Raises :class:`GuardRunningError`, and ``ConnectionError`` when a device
-    is not there.
+    ``folder`` holds lock, socket and black box. Raises :class:`GuardRunningError`, and ``ConnectionError`` when a
+    device is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK):

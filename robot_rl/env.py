@@ -138,7 +138,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         held = observation.executed.mode >= GuardMode.HOLD
         success = self.task.success(observation)
         terminated = success or (held and observation.executed.stop_limit in FAILURES)
-        truncated = not terminated and (held or self._steps >= self.max_steps)
+        truncated = not terminated and (held or self._stopped() or self._steps >= self.max_steps)
         human = observation.executed.source == Source.HUMAN
         before, self._potential = self._potential, self._progress()
         info = {
@@ -176,6 +176,11 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         """How far the task is, about 0 at the start and 1 at success; 0 where the task cannot tell."""
         progress = getattr(self.task, "progress", None)
         return float(progress()) if progress is not None else 0.0
+
+    def _stopped(self) -> bool:
+        """Whether the operator ended the episode, where the task has one to ask."""
+        stopped = getattr(self.task, "stopped", None)
+        return stopped is not None and bool(stopped())
 
     # -- actions -----------------------------------------------------------------------------------------------------
 

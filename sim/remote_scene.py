@@ -29,7 +29,7 @@ ANSWER_TIMEOUT_S = 5.0
 
 
 class SceneMirror:
-    """A copy of the twin's scene, as new as the last :meth:`refresh`. Raises ``ConnectionError`` where none is served."""
+    """A copy of the twin's scene, as new as the last :meth:`refresh`; ``ConnectionError`` where none is served."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.monotonic):
         """``now``: the clock of the machine; it only limits how long an answer is waited for."""
@@ -41,7 +41,9 @@ class SceneMirror:
             packet = self._socket.recv(MAX_PACKET_BYTES)
         except OSError as error:
             self._socket.close()
-            raise ConnectionError(f"no twin shows its scene at {path} ({error}); start one with `robot-rl twin`") from None
+            raise ConnectionError(
+                f"no twin shows its scene at {path} ({error}); start one with `robot-rl twin`"
+            ) from None
         self._socket.setblocking(False)
         self.stamp_s = -1.0
         """When the world was as it is here (monotonic s)."""

@@ -1,8 +1,8 @@
 """What the twin's process shows of its scene: to cameras, to a scripted person and to a task in processes of their own.
 
 One socket. Everybody connected gets the scene's state at 100 Hz (``STATE_MARK`` and float64) and, first and whenever it
-changes, what the scene is (``SCENE_MARK`` and a JSON object, a :class:`Scene`). Who runs episodes sends JSON objects back:
-``{"do": "teleport"|"arrange"|"rest"|"new_episode"|"describe", ...}``; the changed scene is the answer.
+changes, what the scene is (``SCENE_MARK`` and a JSON object, a :class:`Scene`). Who runs episodes sends JSON objects
+back: ``{"do": "teleport"|"arrange"|"rest"|"new_episode"|"describe", ...}``; the changed scene is the answer.
 """
 
 from __future__ import annotations

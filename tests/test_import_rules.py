@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("hardware", "robot_rl", "sim")
-OURS = (*PACKAGES, "robot_rl_nodes", "benchmarks", "tests")
+PACKAGES = ("hardware", "robot_rl", "sim", "ros_ws", "launch")
+OURS = ("hardware", "robot_rl", "sim", "robot_rl_nodes", "benchmarks", "tests")
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "hardware": ("hardware",),
     "robot_rl": ("robot_rl", "hardware.interfaces", "hardware.geometry", "hardware.recording"),
     "sim": ("sim", "hardware", "robot_rl.env", "robot_rl.task", "robot_rl.types"),
+    "ros_ws": ("robot_rl_nodes", "hardware", "robot_rl", "sim"),
+    "launch": ("robot_rl_nodes",),
 }
 """Prefixes of our own modules that each package may import."""
 
@@ -33,10 +35,12 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "hardware": ("torch", "rclpy", "mujoco", "gymnasium"),
     "robot_rl": ("rclpy", "mujoco"),
     "sim": ("rclpy",),
+    "ros_ws": (),
+    "launch": ("torch", "mujoco"),
 }
 """Other people's packages that must stay out."""
 
-MODULE_LINES, ALGORITHM_LINES, FUNCTION_LINES = 250, 400, 60
+MODULE_LINES, ALGORITHM_LINES, FUNCTION_LINES, NODE_LINES = 250, 400, 60, 80
 ALGORITHMS = ("robot_rl/rlpd.py", "robot_rl/train.py")
 
 
@@ -99,7 +103,8 @@ def test_planted_violations_are_found(path: str, source: str) -> None:
 @pytest.mark.parametrize("path", sources())
 def test_modules_and_functions_keep_their_budget(path: str) -> None:
     source = (ROOT / path).read_text()
-    assert len(source.splitlines()) <= (ALGORITHM_LINES if path in ALGORITHMS else MODULE_LINES)
+    most = ALGORITHM_LINES if path in ALGORITHMS else NODE_LINES if path.endswith("_node.py") else MODULE_LINES
+    assert len(source.splitlines()) <= most
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1

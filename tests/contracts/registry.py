@@ -106,6 +106,15 @@ def sim_robot(teleport: bool) -> RobotBench:
     return RobotBench(env.robot, env.robot.clock, plan)
 
 
+def ros_robot() -> RobotBench:
+    """The twin's nodes as processes, over real topics."""
+    pytest.importorskip("rclpy", reason="rclpy is not installed; `make test-ros` runs this")
+    from tests.ros.ros_cell import RobotOfItsOwnCell
+
+    robot = RobotOfItsOwnCell()
+    return RobotBench(robot, robot.clock, make_task("reach").reset(np.random.default_rng(1), teleport=False))
+
+
 CLOCKS: dict[str, Callable[[], Clock]] = {
     "fake": FakeClock,
     "sim": lambda: SimClock(World("reach.xml")),
@@ -122,4 +131,5 @@ ROBOTS: dict[str, Callable[[], RobotBench]] = {
     "local_fake": fake_robot,
     "local_sim": lambda: sim_robot(teleport=False),
     "local_sim_teleport": lambda: sim_robot(teleport=True),
+    "ros_twin": ros_robot,
 }

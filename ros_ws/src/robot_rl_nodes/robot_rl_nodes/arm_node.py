@@ -12,9 +12,8 @@ from typing import Any
 
 from hardware.cell import load_cell
 from hardware.clock import RealClock
-from hardware.devices import Devices
 from hardware.guard_process import guarding
-from robot_rl_nodes.cell_devices import devices_for
+from robot_rl_nodes.cell_devices import PatientDevices, devices_for
 from robot_rl_nodes.guard_inbox import GuardInbox
 from robot_rl_nodes.guard_voice import GuardVoice
 from robot_rl_nodes.parameters import declare, parameter
@@ -31,7 +30,9 @@ class ArmParameters:
     folder: str = parameter("", "lock, socket and black box; the cell's own by default")
     profile: str = parameter("collaborative", "limits of the cell to enforce")
     task: str = parameter("", "what the arm is to do, by its name in the cell file")
-    control_hz: float = parameter(10.0, "rate at which an actor will command; without commands the guard holds", 1.0, 100.0)
+    control_hz: float = parameter(
+        10.0, "rate at which an actor will command; without commands the guard holds", 1.0, 100.0
+    )
     teleop: bool = parameter(True, "whether a teleop node belongs to the cell")
     cameras: str = parameter("", "cameras that must stream, separated by commas")
     realtime: bool = parameter(True, "ask the system for real-time scheduling")
@@ -50,7 +51,7 @@ def run(node: Any, stop: Event) -> None:
     cameras = {name: TopicCamera(node, name, clock, inbox.corrupt, images=False) for name in names}
     teleop = TopicTeleop(node, clock, inbox.corrupt) if given.teleop else own.teleop
     spinning = Spinning(node, inbox.corrupt)
-    devices = Devices(own.arm, teleop, cameras, clock)
+    devices = PatientDevices(own.arm, teleop, cameras, clock)
     limits = (given.profile, given.realtime, given.control_hz, given.task)
     try:
         with guarding(cell, devices, own.folder, *limits) as process:

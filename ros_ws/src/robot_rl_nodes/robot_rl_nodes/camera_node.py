@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,7 +15,7 @@ from sensor_msgs.msg import Image, JointState
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from robot_rl_nodes import topics
-from robot_rl_nodes.cell_devices import devices_for
+from robot_rl_nodes.cell_devices import connect, devices_for
 from robot_rl_nodes.diagnostics import Health
 from robot_rl_nodes.parameters import declare, parameter
 from robot_rl_nodes.ros import qos, run_node
@@ -36,19 +37,20 @@ def run(node: Any, stop: Event) -> None:
     given = declare(node, CameraParameters)
     cell = load_cell(given.cell)
     camera = devices_for(cell, given.devices, Path(given.folder)).camera(given.camera)
-    camera.connect()
+    clock = RealClock()
+    connect(camera, clock)
     frames, images = topics.FRAME.of(given.camera), topics.IMAGE.of(given.camera)
     tell = node.create_publisher(JointState, frames.name, qos(frames))
     show = node.create_publisher(Image, images.name, qos(images))
-    settings, clock, write = cell.cameras[given.camera], RealClock(), ImageWriter(given.camera)
+    settings, write = cell.cameras[given.camera], ImageWriter(given.camera)
     health, sent, look_s = Health(node, clock), -1, clock.now()
     while not stop.is_set():
         newest = camera.newest()
         if newest is not None and newest.sequence > sent:
-            frame = camera.read_latest(settings.max_age_s)
+            frame = camera.read_latest(inf)  # How old is too old, who looks at it judges.
             sent, digest = frame.sequence, newest.digest
             if digest is None:
-                digest = zlib.crc32(frame.image)
+                digest = zlib.crc32(frame.image.tobytes())
             tell.publish(to_mark(FrameMark(frame.stamp_s, sent, digest)))
             show.publish(write(frame.stamp_s, frame.image))
             health.count()

@@ -7,8 +7,34 @@ from pathlib import Path
 
 from hardware.cell import Cell
 from hardware.devices import Devices, devices_of, runtime_folder
-from hardware.interfaces import Arm, Camera, TeleopDevice
+from hardware.interfaces import Arm, Camera, Clock, TeleopDevice
 from hardware.toml_dataclass import nearest
+
+PATIENCE_S = 20.0
+"""All nodes of a cell start at once: so long may a device take to come."""
+_RETRY_S = 0.2
+
+
+def connect(device: Arm | Camera | TeleopDevice, clock: Clock) -> None:
+    """Connect ``device`` as soon as it is there; raises the ``ConnectionError`` of the last try."""
+    deadline_s = clock.now() + PATIENCE_S
+    while True:
+        try:
+            device.connect()
+            return
+        except ConnectionError:
+            if clock.now() > deadline_s:
+                raise
+        clock.sleep_until(clock.now() + _RETRY_S)
+
+
+class PatientDevices(Devices):
+    """Devices that may still be starting."""
+
+    def connect(self) -> None:
+        parts: list[Arm | Camera | TeleopDevice] = [self.arm, self.teleop, *self.cameras.values()]
+        for part in parts:
+            connect(part, self.clock)
 
 
 @dataclass(frozen=True)
@@ -35,7 +61,7 @@ class CellDevices:
 
 
 def devices_for(cell: Cell, devices: str, folder: Path) -> CellDevices:
-    """The devices of ``cell``, made by ``devices`` (``module:function``) where that is given, in ``folder`` or the cell's
-    own where that is empty. Raises :class:`hardware.cell.CellError`."""
+    """The devices of ``cell``, made by ``devices`` (``module:function``) where that is given, in ``folder`` or the
+    cell's own where that is empty. Raises :class:`hardware.cell.CellError`."""
     place = folder if folder.name else runtime_folder(cell.name)
     return CellDevices(devices_of(replace(cell, devices=devices) if devices else cell, place), place)

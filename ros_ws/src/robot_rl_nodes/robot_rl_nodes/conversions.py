@@ -62,7 +62,7 @@ def from_time(stamp: Time) -> float:
     return float(stamp.sec + stamp.nanosec / 1e9)
 
 
-# -- named numbers -------------------------------------------------------------------------------------------------------
+# -- named numbers ---------------------------------------------------------------------------------------------------
 
 
 def to_numbers(stamp_s: float, names: Iterable[str], values: Iterable[float]) -> JointState:
@@ -168,7 +168,7 @@ def to_proposal(stamp_s: float, proposal: Proposal) -> JointState:
     """A command as named numbers."""
     command, actor, skew_s = proposal
     names = ["gripper", "sequence", "session", "actor", *_under("target", _POSE)]
-    values = [command.gripper, command.sequence, command.session, actor]
+    values: list[float] = [command.gripper, command.sequence, command.session, actor]
     values += [*command.T_base_ee.position_m, *command.T_base_ee.quat_xyzw]
     if skew_s is not None:
         names, values = [*names, "skew_s"], [*values, skew_s]
@@ -186,7 +186,13 @@ def from_proposal(message: JointState) -> Proposal:
 def to_plan(stamp_s: float, plan: ResetPlan, request: int) -> JointState:
     """A reset plan as named numbers, ``request`` for its outcome to name; what teleports is not told."""
     names = ["request", "gripper", "position_tolerance_m", "rotation_tolerance_rad", "timeout_s"]
-    values: list[float] = [request, plan.gripper, plan.position_tolerance_m, plan.rotation_tolerance_rad, plan.timeout_s]
+    values: list[float] = [
+        request,
+        plan.gripper,
+        plan.position_tolerance_m,
+        plan.rotation_tolerance_rad,
+        plan.timeout_s,
+    ]
     for index, pose in enumerate((*plan.waypoints, plan.start)):
         names += _under(f"pose{index}", _POSE)
         values += [*pose.position_m, *pose.quat_xyzw]

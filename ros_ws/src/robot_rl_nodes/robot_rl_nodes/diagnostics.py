@@ -43,4 +43,6 @@ class Health:
             return
         rate = {"rate_hz": f"{self._counted / elapsed_s:.1f}"} if self._counted else {}
         self._counted, self._since_s = 0, now
-        self._publisher.publish(status_message(now, self._node.get_fully_qualified_name(), says, {**rate, **(values or {})}, level))
+        self._publisher.publish(
+            status_message(now, self._node.get_fully_qualified_name(), says, {**rate, **(values or {})}, level)
+        )

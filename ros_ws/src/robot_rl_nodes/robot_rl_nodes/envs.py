@@ -1,6 +1,6 @@
-"""The environment over ROS 2: ``robot_rl_nodes.envs:Reach-v0`` and its like drive a running cell or twin.
+"""The environment over ROS 2: ``robot_rl_nodes.envs:Cell-v0`` drives a cell, or its twin, that runs (``robot-rl up``).
 
-Importing it registers the environments with gymnasium. The same :class:`robot_rl.env.RobotEnv`, the same tasks.
+Importing it registers the environment with gymnasium: the same :class:`robot_rl.env.RobotEnv`, the same tasks.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from hardware.cell import load_cell
 from hardware.devices import runtime_folder
 from robot_rl.env import EnvOptions, RobotEnv
 
-for _spec in ("Reach", "PickCube", "PegInsertion", "ConnectorInsertion", "PickAndInsert"):
-    gymnasium.register(f"Ros{_spec}-v0", entry_point="robot_rl_nodes.envs:make_twin", disable_env_checker=True)
+gymnasium.register("Cell-v0", entry_point="robot_rl_nodes.envs:make", disable_env_checker=True)
 
 
-def make_twin(
+def make(
     *,
     cell: str = "twin",
     folder: str = "",

@@ -101,7 +101,9 @@ class GuardVoice:
             if self._said != (executed.mode, executed.reason):
                 self._said = (executed.mode, executed.reason)
                 self.tell_status()
-            self._health.report(f"{executed.mode.name}: {executed.reason}", level=_LEVELS.get(executed.mode, DiagnosticStatus.OK))
+            self._health.report(
+                f"{executed.mode.name}: {executed.reason}", level=_LEVELS.get(executed.mode, DiagnosticStatus.OK)
+            )
 
     def _show(self, tick: Tick) -> None:
         arm, executed = tick.arm, tick.executed

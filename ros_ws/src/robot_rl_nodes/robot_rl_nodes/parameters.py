@@ -1,4 +1,4 @@
-"""Parameters of a node as a frozen dataclass: each declared with its type, range and description, read once at start."""
+"""Parameters of a node as a frozen dataclass: declared with type, range and description, read once at start."""
 
 from __future__ import annotations
 
@@ -49,5 +49,7 @@ def _descriptor(f: dataclasses.Field[Any]) -> ParameterDescriptor:
         if isinstance(f.default, int):
             descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=0)]
         else:
-            descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
+            ]
     return descriptor

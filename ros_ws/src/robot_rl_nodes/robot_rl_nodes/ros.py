@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import distributions
 from importlib.resources import files
+from importlib.util import find_spec
 from threading import Event, Thread
 from typing import Any
 
@@ -33,8 +34,8 @@ def distribution() -> str:
 
 
 def set_environment() -> None:
-    """Before the first node: images that arrive (shared memory large enough for them), discovery on this host alone, and
-    messages that refuse values of a wrong type. What the user has set stays."""
+    """Before the first node: images that arrive (shared memory large enough for them), discovery on this host alone,
+    and messages that refuse values of a wrong type. What the user has set stays."""
     name = distribution()
     profile = "FASTRTPS_DEFAULT_PROFILES_FILE" if name in ("humble", "jazzy") else "FASTDDS_DEFAULT_PROFILES_FILE"
     os.environ.setdefault(profile, str(files("robot_rl_nodes") / "fastdds_profile.xml"))
@@ -45,13 +46,17 @@ def set_environment() -> None:
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 
+def require() -> None:
+    """Raise ``ValueError`` that says what to install where there is no rclpy."""
+    if find_spec("rclpy") is None:
+        raise ValueError(MISSING)
+
+
 def start(arguments: list[str] | None = None) -> None:
-    """Set the environment and initialise; raises ``ImportError`` that says what to install."""
+    """Set the environment and initialise; raises as :func:`require`."""
+    require()
     set_environment()
-    try:
-        import rclpy
-    except ImportError as error:
-        raise ImportError(f"{MISSING} ({error})") from None
+    import rclpy
     from rclpy.signals import SignalHandlerOptions
 
     if not rclpy.ok():
@@ -71,8 +76,8 @@ def qos(topic: Topic) -> Any:
 
 
 class Spinning:
-    """``node`` served by a thread of its own until :meth:`close`. What a callback raises is logged, and ``failed()`` called:
-    one bad message must not make a node deaf."""
+    """``node`` served by a thread of its own until :meth:`close`. What a callback raises is logged, and ``failed()``
+    called: one bad message must not make a node deaf."""
 
     def __init__(self, node: Any, failed: Callable[[], None] = lambda: None):
         self.node, self._failed = node, failed
@@ -125,7 +130,7 @@ def run_node(name: str, run: Callable[[Any, Event], None]) -> int:
             run(rclpy.create_node(name), stop)
         finally:
             rclpy.try_shutdown()
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError) as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         return 2
     return 0

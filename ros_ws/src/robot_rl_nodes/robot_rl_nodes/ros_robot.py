@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger
 from hardware.camera_watch import CameraWatch
 from hardware.cell import Cell
 from hardware.clock import RealClock
-from hardware.interfaces import ArmCommand, CameraFrame, GuardMode, ResetError, ResetPlan, RobotObservation
+from hardware.interfaces import ArmCommand, CameraFrame, Clock, GuardMode, ResetError, ResetPlan, RobotObservation
 from hardware.step_log import StepLog
 from robot_rl_nodes import topics
 from robot_rl_nodes.conversions import Proposal, Tick, from_tick, to_plan, to_proposal
@@ -47,12 +47,16 @@ class RosRobot:
         import rclpy
 
         start()
-        self.clock, self.teleop = RealClock(), None
+        self._clock = RealClock()
+        self.clock: Clock = self._clock
+        self.teleop: Any = None
+        """Told when episodes begin, where a scripted person is to know (``rest``, ``new_episode``)."""
         self._patience_s, self._actor = patience_s, int.from_bytes(os.urandom(6), "little")
         self._condition = Condition()
         self._log: StepLog | None = None
         self._tick: Tick | None = None
-        self._since_s, self._sequence, self._request, self._skew_s = self.clock.now(), 0, 0, None
+        self._since_s, self._sequence, self._request = self.clock.now(), 0, 0
+        self._skew_s: float | None = None
         self._status: dict[str, str] = {}
         self._frames: Mapping[str, CameraFrame] = {}
         node = rclpy.create_node(name)
@@ -105,7 +109,9 @@ class RosRobot:
             executed, changes = log.summary()
         now = self.clock.now()
         if now - tick.executed.stamp_s > MAX_TICK_AGE_S:
-            raise ConnectionError(f"the guard's last tick is {now - tick.executed.stamp_s:.1f} s old; is arm_node running?")
+            raise ConnectionError(
+                f"the guard's last tick is {now - tick.executed.stamp_s:.1f} s old; is arm_node running?"
+            )
         try:
             self._frames = self._watch.take()
             self._skew_s = self._watch.reported_skew_s() if self._cameras else None
@@ -119,8 +125,8 @@ class RosRobot:
         self.ask("end_episode")
 
     def ask(self, do: str) -> str:
-        """One of the guard's services; what it says. Raises ``RuntimeError`` with its refusal, ``ConnectionError`` where
-        nobody answers."""
+        """One of the guard's services; what it says. Raises ``RuntimeError`` with its refusal, ``ConnectionError``
+        where nobody answers."""
         future = self._services[do].call_async(Trigger.Request())
         answered = Condition()
 
@@ -140,9 +146,9 @@ class RosRobot:
     def close(self) -> None:
         """Leave the graph. The guard misses the commands and holds, unless the episode was ended."""
         self._spinning.close()
-        self.clock.close()
+        self._clock.close()
 
-    # -- what arrives --------------------------------------------------------------------------------------------------
+    # -- what arrives ----------------------------------------------------------------------------------------------
 
     def _take_tick(self, message: JointState) -> None:
         tick = from_tick(message)

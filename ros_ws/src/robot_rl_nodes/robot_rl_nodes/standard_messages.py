@@ -28,7 +28,6 @@ class FrameMark(NamedTuple):
     digest: int
 
 
-
 def to_joy(sample: TeleopSample) -> Joy:
     """Axes: the twist. Buttons: takeover, gripper (-1, 0, 1), success, failure, enabled (-1: no such switch)."""
     message = Joy(axes=array("f", sample.twist))
@@ -71,7 +70,9 @@ class ImageWriter:
 def from_image(message: Image) -> np.ndarray:
     """uint8 (height, width, 3); a view of the message's bytes."""
     if message.encoding != "rgb8" or message.step != 3 * message.width:
-        raise ValueError(f"an image in {message.encoding!r} with rows of {message.step} bytes; rgb8 without padding is read")
+        raise ValueError(
+            f"an image in {message.encoding!r}, rows of {message.step} bytes; rgb8 without padding is read"
+        )
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
 
 
@@ -86,7 +87,7 @@ def from_mark(message: JointState) -> FrameMark:
     return FrameMark(stamp_s, whole(sequence), whole(digest))
 
 
-# -- for people and their tools ------------------------------------------------------------------------------------------
+# -- for people and their tools --------------------------------------------------------------------------------------
 
 
 def to_pose(stamp_s: float, pose: Pose) -> PoseStamped:

@@ -1,4 +1,4 @@
-"""The teleop device of a cell, read and passed on at 100 Hz: a dead node falls silent, and never repeats its last twist."""
+"""The teleop device of a cell, read and passed on at 100 Hz: a dead node is silent, and repeats no last twist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sensor_msgs.msg import Joy
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from robot_rl_nodes import topics
-from robot_rl_nodes.cell_devices import devices_for
+from robot_rl_nodes.cell_devices import connect, devices_for
 from robot_rl_nodes.diagnostics import Health
 from robot_rl_nodes.parameters import declare, parameter
 from robot_rl_nodes.ros import qos, run_node
@@ -34,9 +34,9 @@ def run(node: Any, stop: Event) -> None:
     """Read the device on absolute deadlines; what is not read is not said (S13)."""
     given = declare(node, TeleopParameters)
     teleop = devices_for(load_cell(given.cell), given.devices, Path(given.folder)).teleop
-    teleop.connect()
-    publisher = node.create_publisher(Joy, topics.TELEOP.name, qos(topics.TELEOP))
     clock = RealClock()
+    connect(teleop, clock)
+    publisher = node.create_publisher(Joy, topics.TELEOP.name, qos(topics.TELEOP))
     health = Health(node, clock)
 
     def pass_on(now: float) -> None:

@@ -1,5 +1,5 @@
-"""Devices whose drivers are other nodes, behind the Protocols of :mod:`hardware.interfaces`: what they last said, no younger
-than when it arrived. A node that falls silent simply ages, and the guard holds (S13, S16).
+"""Devices whose drivers are other nodes, behind the Protocols of :mod:`hardware.interfaces`: what they last said, no
+younger than when it arrived. A node that falls silent simply ages, and the guard holds (S13, S16).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TopicTeleop(TeleopDevice):
 
 
 class TopicCamera(Camera):
-    """A camera node. ``images`` False: only what is said of its frames, as the guard needs; its frames are empty then."""
+    """A camera node. ``images`` False: only what is said of its frames, as the guard needs; they are empty then."""
 
     def __init__(self, node: Any, name: str, clock: Clock, corrupt: Callable[[], None], images: bool = True):
         self.name, self._clock, self._corrupt, self._images = name, clock, corrupt, images

@@ -1,8 +1,8 @@
 """The one table of what the nodes say to one another: names, types, quality of service, rates, frames.
 
 Names are relative, so that a namespace or a remap moves them. Every message is stamped with the cell's clock, the
-machine's monotonic one (``/clock`` carries it: start other tools with ``use_sim_time``). Wall time never enters (S20), and
-no receiver believes a stamp later than the arrival.
+machine's monotonic one (``/clock`` carries it: start other tools with ``use_sim_time``). Wall time never enters (S20),
+and no receiver believes a stamp later than the arrival. So all nodes run on one host; from another, stamps look old.
 
 Numbers for which there is no standard message travel as ``JointState`` (``name[]`` beside ``position[]``), as in
 recordings: plotting tools show them under their names.
@@ -38,7 +38,9 @@ class Topic:
 JOINTS, DIAGNOSTICS = "sensor_msgs/msg/JointState", "diagnostic_msgs/msg/DiagnosticArray"
 POSE = "geometry_msgs/msg/PoseStamped"
 
-IMAGE = Topic("camera/{camera}/image_raw", "sensor_msgs/msg/Image", "newest", "camera", 30, "rgb8, as the policy sees it")
+IMAGE = Topic(
+    "camera/{camera}/image_raw", "sensor_msgs/msg/Image", "newest", "camera", 30, "rgb8, as the policy sees it"
+)
 FRAME = Topic("camera/{camera}/frame", JOINTS, "every", "camera", 30, "sequence and digest of the image of this stamp")
 TELEOP = Topic("teleop", "sensor_msgs/msg/Joy", "newest", "teleop", 100, "axes: twist; buttons: see conversions.py")
 TICK = Topic("guard/tick", JOINTS, "every", "arm", 100, "all that was measured and executed in a tick")

@@ -1,4 +1,4 @@
-"""The twin at the topics of a real cell: its physics in real time, its scene for the camera and teleop nodes, ``/clock``."""
+"""The twin at the topics of a real cell: physics in real time, a scene for camera and teleop nodes, ``/clock``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class TwinParameters:
     cell: str = parameter("twin", "cell by name, or the path of its .toml file")
     folder: str = parameter("", "where the processes of the cell meet; the cell's own by default")
     person: str = parameter("none", "who sits at the teleop device: none, novice, intermediate, expert")
-    takeover: str = parameter("watchful", "when the person takes over: watchful, no_progress, leaving_funnel, always, never")
+    takeover: str = parameter(
+        "watchful", "when the person takes over: watchful, no_progress, leaving_funnel, always, never"
+    )
     seed: int = parameter(0, "seed of the scene and of the person", 0, 2**31 - 1)
     log: str = parameter("", "file for a log of every physics step")
 

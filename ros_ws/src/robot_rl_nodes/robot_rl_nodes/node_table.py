@@ -1,0 +1,93 @@
+"""Which nodes make a cell, and what each is started with: one table for ``robot-rl up`` and the launch files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hardware.cell import Cell, load_cell
+from hardware.toml_dataclass import nearest
+
+TWIN_DEVICES = "sim.remote_scene:devices"
+GUARD = "arm"
+"""Name of the node that holds the arm: first to be stopped, never restarted by itself."""
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process."""
+
+    name: str
+    module: str
+    parameters: Mapping[str, str | float | bool] = field(default_factory=dict)
+    restarts: bool = False
+    """Whether it is started again when it ends by itself."""
+
+    @property
+    def arguments(self) -> list[str]:
+        """What follows the interpreter."""
+        given = [f"{name}:={_text(value)}" for name, value in self.parameters.items() if value != ""]
+        pairs = [word for text in given for word in ("-p", text)]
+        # Of this node alone: without its name before it, a remap renames every node of the process.
+        name = f"{self.module.removesuffix('_node')}:__node:={self.name}"
+        return ["-m", f"robot_rl_nodes.{self.module}", "--ros-args", "-r", name, *pairs]
+
+    @property
+    def command(self) -> list[str]:
+        """The whole command line: no installed package is looked up."""
+        return [sys.executable, *self.arguments]
+
+
+def robot_nodes(
+    cell: str,
+    task: str = "",
+    cameras: Sequence[str] | None = None,
+    folder: Path | str = "",
+    devices: str = "",
+    profile: str = "collaborative",
+    control_hz: float = 10.0,
+    clock: bool = True,
+) -> list[NodeSpec]:
+    """Cameras (all of the cell by default), teleop and the guarded arm of ``cell``. Raises ``ValueError`` naming what
+    the cell does not have."""
+    loaded = load_cell(cell)
+    names = _cameras(loaded, cameras)
+    common: dict[str, str | float | bool] = {"cell": cell, "devices": devices, "folder": str(folder)}
+    limits: dict[str, str | float | bool] = {"profile": profile, "task": task, "control_hz": control_hz, "clock": clock}
+    return [
+        *(NodeSpec(f"camera_{name}", "camera_node", {**common, "camera": name}, True) for name in names),
+        NodeSpec("teleop", "teleop_node", common, True),
+        NodeSpec(GUARD, "arm_node", {**common, **limits, "cameras": ",".join(names)}),
+    ]
+
+
+def twin_nodes(
+    cell: str,
+    task: str = "reach",
+    cameras: Sequence[str] | None = None,
+    folder: Path | str = "",
+    person: str = "none",
+    takeover: str = "watchful",
+    seed: int = 0,
+    log: str = "",
+) -> list[NodeSpec]:
+    """The same nodes over the twin, and the twin."""
+    own: dict[str, str | float | bool] = {"cell": cell, "task": task, "folder": str(folder), "log": log}
+    twin = NodeSpec("twin", "twin_node", {**own, "person": person, "takeover": takeover, "seed": seed})
+    return [twin, *robot_nodes(cell, task, cameras, folder, TWIN_DEVICES, clock=False)]
+
+
+def _cameras(cell: Cell, wanted: Sequence[str] | None) -> list[str]:
+    if wanted is None:
+        return list(cell.cameras)
+    for name in wanted:
+        if name not in cell.cameras:
+            raise ValueError(f"cell {cell.name!r} has no camera {name!r}; {nearest(name, cell.cameras)}")
+    return list(wanted)
+
+
+def _text(value: str | float | bool) -> str:
+    """As a ROS parameter on a command line: text in quotes, lest ``1e3`` or ``on`` become something else."""
+    return f"'{value}'" if isinstance(value, str) else str(value).lower()

@@ -1,0 +1,108 @@
+"""Processes started together, watched, and ended in order: what ``ros2 launch`` does, without a ROS installation."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from threading import Event
+
+from robot_rl_nodes.node_table import GUARD, NodeSpec
+
+WATCH_S = 0.1
+MAX_RESTARTS, RESTART_WINDOW_S = 5, 60.0
+GUARD_STOP_S, STOP_S = 6.0, 5.0
+"""How long the guard may take to bring the arm to rest, and the others to end."""
+
+
+class NodeDied(RuntimeError):
+    """A node that is not restarted ended by itself; the message has its last words."""
+
+
+class Supervisor:
+    """Runs ``nodes`` until told to stop. Each has its log in ``logs``; ``say`` is told what happens."""
+
+    def __init__(self, nodes: Sequence[NodeSpec], logs: Path, say: Callable[[str], None]):
+        self.nodes, self.logs, self._say = nodes, logs, say
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.restarts: dict[str, deque[float]] = {node.name: deque(maxlen=MAX_RESTARTS) for node in nodes}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> None:
+        """Start all, in their order."""
+        for node in self.nodes:
+            self._start(node)
+
+    def run(self, stop: Event, until: str = "") -> int:
+        """Watch until ``stop`` is set, or until the node called ``until`` ends; its exit code, else 0. Raises
+        :class:`NodeDied`."""
+        while not stop.wait(WATCH_S):
+            for node in self.nodes:
+                code = self.processes[node.name].poll()
+                if code is None:
+                    continue
+                if node.name == until:
+                    return code
+                self._ended(node, code)
+        return 0
+
+    def stop(self) -> None:
+        """The guard first, so that the arm is held; then all others, the last started first."""
+        guards = [node.name for node in self.nodes if node.name == GUARD]
+        others = [node.name for node in reversed(self.nodes) if node.name != GUARD]
+        for names, seconds in ((guards, GUARD_STOP_S), (others, STOP_S)):
+            for name in names:
+                if name in self.processes and self.processes[name].poll() is None:
+                    self.processes[name].send_signal(signal.SIGTERM)
+                    self.processes[name].send_signal(signal.SIGCONT)
+            deadline_s = time.monotonic() + seconds
+            for name in names:
+                self._end(name, deadline_s)
+
+    def _start(self, node: NodeSpec) -> None:
+        with (self.logs / f"{node.name}.log").open("ab") as log:
+            # A session of its own: Ctrl-C is for the supervisor, which knows in what order things end.
+            self.processes[node.name] = subprocess.Popen(
+                node.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def _ended(self, node: NodeSpec, code: int) -> None:
+        how = f"{node.name} ended ({_reason(code)}): {self.last_words(node.name)}"
+        if not node.restarts:
+            if node.name == GUARD:
+                how += "; the arm's own watchdog has stopped it, look before you start again"
+            raise NodeDied(how)
+        now, times = time.monotonic(), self.restarts[node.name]
+        if len(times) == MAX_RESTARTS and now - times[0] < RESTART_WINDOW_S:
+            raise NodeDied(f"{how}; restarted {MAX_RESTARTS} times within {RESTART_WINDOW_S:g} s")
+        times.append(now)
+        self._say(f"{how}; starting it again")
+        self._start(node)
+
+    def last_words(self, name: str) -> str:
+        """The last line of a node's log."""
+        lines = (self.logs / f"{name}.log").read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "no words"
+
+    def _end(self, name: str, deadline_s: float) -> None:
+        process = self.processes.get(name)
+        if process is None:
+            return
+        try:
+            process.wait(max(0.1, deadline_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._say(f"{name} does not end; killing it")
+            process.kill()
+            process.wait()
+
+
+def pids(supervisor: Supervisor) -> Mapping[str, int]:
+    """Process numbers by node."""
+    return {name: process.pid for name, process in supervisor.processes.items()}
+
+
+def _reason(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

@@ -1,0 +1,76 @@
+"""A twin's nodes as processes, as ``robot-rl up`` starts them, on a ROS domain of their own; and their end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event, Thread
+
+from hardware.cell import load_cell
+from robot_rl_nodes.node_table import NodeSpec, twin_nodes
+from robot_rl_nodes.ros_robot import RosRobot
+from robot_rl_nodes.supervisor import Supervisor
+
+DOMAINS = 100
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+class RosCell:
+    """Starts ``nodes`` (those of the twin by default) in a folder of their own and keeps them running."""
+
+    def __init__(self, cameras: Sequence[str] = (), person: str = "none", takeover: str = "watchful"):
+        os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % DOMAINS)
+        self.folder = Path(tempfile.mkdtemp(prefix="ros-"))  # pytest's folders are too long for a socket's name
+        self.log = self.folder / "steps.log"
+        nodes = twin_nodes("twin", "reach", cameras, self.folder, person, takeover, log=str(self.log))
+        self.said: list[str] = []
+        self.supervisor = Supervisor(self.changed(nodes), self.folder / "logs", self.said.append)
+        self._stop = Event()
+        self.supervisor.start()
+        self.died: Exception | None = None
+        self._watch = Thread(target=self._run, daemon=True)
+        self._watch.start()
+
+    def changed(self, nodes: list[NodeSpec]) -> list[NodeSpec]:
+        """For those who start others."""
+        return nodes
+
+    def pid(self, name: str) -> int:
+        return self.supervisor.processes[name].pid
+
+    def words(self, name: str) -> str:
+        """All that a node has logged."""
+        return (self.folder / "logs" / f"{name}.log").read_text()
+
+    def close(self, keep: bool = False) -> None:
+        """End everything; ``keep`` the folder."""
+        self._stop.set()
+        self._watch.join(5.0)
+        self.supervisor.stop()
+        if not keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self) -> None:
+        try:
+            self.supervisor.run(self._stop)
+        except RuntimeError as error:
+            self.died = error
+
+
+class RobotOfItsOwnCell(RosRobot):
+    """A robot over topics that ends its cell's processes with itself."""
+
+    def __init__(self) -> None:
+        self._cell = RosCell()
+        try:
+            super().__init__(load_cell("twin"))
+        except ConnectionError:
+            self._cell.close()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self._cell.close()
