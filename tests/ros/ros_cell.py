@@ -6,13 +6,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
 from hardware.cell import load_cell
 from robot_rl_nodes.node_table import NodeSpec, twin_nodes
 from robot_rl_nodes.ros_robot import RosRobot
-from robot_rl_nodes.supervisor import Supervisor
+from robot_rl_nodes.supervisor import NodeDied, Supervisor
 
 DOMAINS = 100
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,7 +31,6 @@ class RosCell:
         self.supervisor = Supervisor(self.changed(nodes), self.folder / "logs", self.said.append)
         self._stop = Event()
         self.supervisor.start()
-        self.died: Exception | None = None
         self._watch = Thread(target=self._run, daemon=True)
         self._watch.start()
 
@@ -54,10 +54,10 @@ class RosCell:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self) -> None:
-        try:
-            self.supervisor.run(self._stop)
-        except RuntimeError as error:
-            self.died = error
+        """Go on when the guard dies: a test that killed it starts it again."""
+        while not self._stop.wait(0.1):
+            with suppress(NodeDied):
+                self.supervisor.run(self._stop)
 
 
 class RobotOfItsOwnCell(RosRobot):

@@ -30,16 +30,14 @@ class ActorParameters:
     demos: str = parameter("", "folder of recorded demonstrations")
     out: str = parameter("runs/ros", "folder of the run; one that was begun goes on")
     seed: int = parameter(0, "seed of everything random", 0, 2**31 - 1)
-    utd_ratio: int = parameter(4, "updates a step; they share the step's time with the policy", 1, 64)
+    utd_ratio: int = parameter(8, "updates a step; they share the step's time with the policy", 1, 64)
     wait_for_start: bool = parameter(False, "each episode begins when the operator calls episode/start")
 
 
 def run(node: Any, stop: Event) -> None:
     """Train until done; SIGTERM and SIGINT leave a checkpoint, as Ctrl-C does everywhere."""
-    from robot_rl.presets import preset
     from robot_rl.rollout import EnvSpec
-    from robot_rl.train import CloningTrainer, RLTrainer
-    from robot_rl_nodes.run_plan import demonstrations, real_time
+    from robot_rl_nodes.run_plan import trainer
 
     given = declare(node, ActorParameters)
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -53,12 +51,11 @@ def run(node: Any, stop: Event) -> None:
         node.get_logger().info("  ".join(f"{key} {value:.3g}" for key, value in shown.items()))
 
     try:
-        config = real_time(preset(given.preset), given.env_steps, given.utd_ratio)
-        shown = demonstrations(given.demos, spec)
-        kind = RLTrainer if config.method == "rl" else CloningTrainer
-        trainer = kind(Path(given.out), spec, config, demos=shown, seed=given.seed, progress=progress)
-        trainer.env.task = desk.over(trainer.env.task)  # type: ignore[arg-type]
-        trainer.run()
+        numbers = (given.env_steps, given.utd_ratio, given.seed)
+        training = trainer(Path(given.out), spec, given.preset, given.demos, *numbers)
+        training.progress = progress
+        training.env.task = desk.over(training.env.task)  # type: ignore[arg-type]
+        training.run()
     except KeyboardInterrupt:
         node.get_logger().info(f"stopped; {given.out} goes on from its checkpoint")
     finally:

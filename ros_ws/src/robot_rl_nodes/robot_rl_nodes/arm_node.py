@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,7 @@ def run(node: Any, stop: Event) -> None:
             inbox.open(process, voice)
             process.run(stop)
             inbox.shut()
+            node.get_logger().info(f"ticks, ms: {json.dumps(process.times.percentiles(skip=100))}")
             voice.close()
     finally:
         spinning.close()

@@ -85,7 +85,7 @@ class RosRobot:
             except (ResetError, TimeoutError) as error:
                 if self.clock.now() >= deadline_s:
                     raise ResetError(str(error)) from None
-                self._spinning.node.get_logger().warning(f"{error}; trying again")
+                self.node.get_logger().warning(f"{error}; trying again")
                 self.clock.sleep_until(self.clock.now() + 1.0)
 
     def command(self, command: ArmCommand) -> None:
@@ -123,6 +123,20 @@ class RosRobot:
     def end_episode(self) -> None:
         """No more commands until the next reset: their absence is no fault (S2)."""
         self.ask("end_episode")
+
+    @property
+    def node(self) -> Any:
+        """The node behind it, served by a thread of its own."""
+        return self._spinning.node
+
+    def images_seen(self) -> dict[str, int]:
+        """How many frames have come of each camera."""
+        return {name: camera.seen for name, camera in self._cameras.items()}
+
+    @property
+    def status(self) -> Mapping[str, str]:
+        """What the guard last said of itself: mode, reason, session, ..."""
+        return self._status
 
     def ask(self, do: str) -> str:
         """One of the guard's services; what it says. Raises ``RuntimeError`` with its refusal, ``ConnectionError``
@@ -188,6 +202,8 @@ class RosRobot:
         """One try."""
         if plan.teleport is not None:
             self.ask("reset")
+            with self._condition:  # A disarmed tick: no reference is on its way that would pull the arm back.
+                self._condition.wait_for(lambda: self._newest()[0].executed.mode is GuardMode.DISARMED, _ANSWER_S)
             plan.teleport()
         self._request += 1
         name = self._actor % 1_000_000 * 1000 + self._request % 1000  # Whose, and which.

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from robot_rl.config import TrainConfig
+from robot_rl.demonstrations import clone_base
+from robot_rl.episodes import load_demos
+from robot_rl.policy import Interface
+from robot_rl.presets import preset
 from robot_rl.rollout import EnvSpec
-from robot_rl.types import Episode
+from robot_rl.train import CloningTrainer, RLTrainer, Trainer
+
+WARMUP_STEPS = 200
+"""A cell has no time to waste: the base collects as long as updates need something to begin with."""
 
 
-def real_time(config: TrainConfig, env_steps: int, utd_ratio: int) -> TrainConfig:
-    """``config`` for an environment that does not wait: updates must fit between two commands, or the guard holds (S2).
-    Without a cloned base the first steps are random."""
+def trainer(
+    out: Path, spec: EnvSpec, preset_name: str, demos: str, env_steps: int, utd_ratio: int, seed: int
+) -> Trainer:
+    """Everything ready to run: demonstrations from the folder ``demos`` (if any) cloned into a base, the preset with
+    updates that fit between two commands (while it updates the actor commands nothing, and the guard holds: S2). Raises
+    ``ValueError`` for an unknown preset, and for demonstrations that do not fit the cell that runs."""
+    config = preset(preset_name)
     learner = replace(config.learner, utd_ratio=utd_ratio)
-    collect = {"warmup": "random", "warmup_steps": 200, "critic_only_updates": 0}
-    return replace(config, env_steps=env_steps, learner=learner, **collect)  # type: ignore[arg-type]
-
-
-def demonstrations(path: str, spec: EnvSpec) -> list[Episode]:
-    """Those recorded at ``path``, if any; raises ``ValueError`` where they do not fit the cell that runs."""
-    from robot_rl.episodes import load_demos
-
-    if not path:
-        return []
+    config = replace(config, env_steps=env_steps, learner=learner, warmup_steps=WARMUP_STEPS)
+    config = replace(config, critic_only_updates=min(config.critic_only_updates, WARMUP_STEPS))
+    if not demos:
+        return _kind(config)(out, spec, replace(config, warmup="random"), seed=seed)
     env = spec.make()
-    try:
-        return load_demos(path, env.task.spec.name, int(env.action_space.shape[0]))
-    finally:
-        env.close()
+    interface = Interface.of(env)
+    env.close()
+    shown = load_demos(demos, interface.task, interface.action_dim)
+    base = clone_base(out / "base", spec, config.cloning, shown, seed) if config.method == "rl" else None
+    return _kind(config)(out, spec, config, demos=shown, base=base, seed=seed)
+
+
+def _kind(config: TrainConfig) -> type[Trainer]:
+    return RLTrainer if config.method == "rl" else CloningTrainer

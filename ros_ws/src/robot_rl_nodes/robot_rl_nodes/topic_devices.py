@@ -53,6 +53,8 @@ class TopicCamera(Camera):
 
     def __init__(self, node: Any, name: str, clock: Clock, corrupt: Callable[[], None], images: bool = True):
         self.name, self._clock, self._corrupt, self._images = name, clock, corrupt, images
+        self.seen = 0
+        """Frames that were complete."""
         self._newest: FrameStamp | None = None
         self._frame: CameraFrame | None = None
         self._marks: deque[FrameMark] = deque(maxlen=_KEPT)
@@ -115,5 +117,6 @@ class TopicCamera(Camera):
             if frame is not None:
                 with self._arrived:
                     self._frame = frame
+                    self.seen += 1
                     self._arrived.notify_all()
             return

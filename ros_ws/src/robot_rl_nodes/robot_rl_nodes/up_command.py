@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
+
+SHOWN_EVERY = 500
 
 
 @dataclass(kw_only=True)
@@ -36,8 +40,8 @@ class Up:
     """With the learner: steps to train for."""
     demos: Path | None = None
     """With the learner: recorded demonstrations."""
-    out: Path = Path("runs/ros")
-    """Folder for the run and the nodes' logs."""
+    out: Path | None = None
+    """Folder for the run and the nodes' logs; a fresh one under runs/ by default. A run that was begun goes on."""
     folder: Path | None = None
     """Where the processes meet (sockets, the guard's lock and black box); the cell's own by default."""
     log: Path | None = None
@@ -55,29 +59,30 @@ class Up:
         import signal
         from threading import Event
 
-        from robot_rl.command import say
+        from robot_rl.command import Command, say
         from robot_rl_nodes.ros import require
         from robot_rl_nodes.supervisor import Supervisor, pids
 
         require()
-        supervisor, stop = Supervisor(self.nodes(), self.out / "logs", say), Event()
+        out = Command(out=self.out).folder(f"ros-{self.task}")
+        supervisor, stop = Supervisor(self.nodes(out), out / "logs", say), Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: stop.set())
         try:
             supervisor.start()
-            say(
-                f"up: {', '.join(f'{name} {pid}' for name, pid in pids(supervisor).items())}; logs in {supervisor.logs}"
-            )
+            started = ", ".join(f"{name} {pid}" for name, pid in pids(supervisor).items())
+            say(f"up: {started}; logs in {supervisor.logs}")
             code = supervisor.run(stop, until="actor")
             if code:
                 raise RuntimeError(f"the actor ended with {code}: {supervisor.last_words('actor')}")
         finally:
             supervisor.stop()
             say("down: the arm held first")
-        restarts = {name: len(times) for name, times in supervisor.restarts.items()}
-        return {"logs": supervisor.logs, "restarts": sum(restarts.values()), "restarts_by_node": restarts}
+        restarts = {name: len(times) for name, times in supervisor.restarts.items() if times}
+        again = ", ".join(f"{name} × {count}" for name, count in restarts.items())
+        return {**_training(out), "out": out, "restarted": again or "none"}
 
-    def nodes(self) -> list[Any]:
+    def nodes(self, out: Path) -> list[Any]:
         """What to start. Raises ``ValueError`` for what cell or task do not have."""
         from robot_rl_nodes.node_table import NodeSpec, robot_nodes, twin_nodes
 
@@ -90,7 +95,31 @@ class Up:
             nodes = twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
         if self.with_learner:
             parameters: dict[str, Any] = {"cell": self.cell, "folder": folder, "preset": self.preset}
-            run = {"env_steps": self.env_steps, "demos": str(self.demos or ""), "out": str(self.out)}
+            run = {"env_steps": self.env_steps, "demos": str(self.demos or ""), "out": str(out)}
             parameters |= {**run, "seed": self.seed}
             nodes.append(NodeSpec("actor", "actor_node", parameters))
         return nodes
+
+
+def _training(out: Path) -> dict[str, Any]:
+    """How success went, about every 500 steps, of a run in ``out``; nothing where none was made."""
+    path = out / "metrics.jsonl"
+    if not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    shown = [row for before, row in pairwise([{"env_steps": 0}, *rows]) if _passes(before, row) or row is rows[-1]]
+    return {
+        "training": [
+            {
+                "env_steps": f"{row['env_steps']:>6} steps",
+                "success": f"success {100 * row['success']:.0f} % of the last 20",
+                "person": f"person drove {100 * row['intervention_rate']:.0f} %",
+                "wall": f"{row['wall_s'] / 60:.1f} min",
+            }
+            for row in shown
+        ]
+    }
+
+
+def _passes(before: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    return bool(row["env_steps"] // SHOWN_EVERY > before["env_steps"] // SHOWN_EVERY)

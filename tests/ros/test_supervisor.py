@@ -1,0 +1,120 @@
+"""Which node is started again, which never, and in what order they end. Needs no rclpy: any process will do."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from threading import Event, Thread
+
+import pytest
+
+from robot_rl_nodes.node_table import GUARD, NodeSpec, robot_nodes, twin_nodes
+from robot_rl_nodes.supervisor import MAX_RESTARTS, NodeDied, Supervisor
+
+LIVES = """
+import signal, sys, time
+def end(*_):
+    time.sleep({slow}); print("ended", time.monotonic(), flush=True); sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print("up", flush=True)
+while True: time.sleep(0.05)
+"""
+
+
+@dataclass(frozen=True)
+class Script(NodeSpec):
+    """A node that is no node."""
+
+    source: str = LIVES.format(slow=0.0)
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-c", self.source]
+
+
+@pytest.fixture
+def supervise(tmp_path):
+    started = []
+
+    def make(*nodes: NodeSpec) -> Supervisor:
+        supervisor = Supervisor(nodes, tmp_path, said.append)
+        started.append(supervisor)
+        supervisor.start()
+        return supervisor
+
+    said: list[str] = []
+    make.said = said
+    yield make
+    for supervisor in started:
+        supervisor.stop()
+
+
+def wait_for(happened, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_camera_that_dies_is_started_again(supervise):
+    supervisor = supervise(Script("camera", "camera_node", restarts=True))
+    stop, first = Event(), supervisor.processes["camera"]
+    watch = Thread(target=supervisor.run, args=(stop,))
+    watch.start()
+    first.kill()
+    wait_for(lambda: supervisor.processes["camera"] is not first)
+    stop.set()
+    watch.join()
+    assert "SIGKILL" in supervise.said[0]
+    assert len(supervisor.restarts["camera"]) == 1
+
+
+def test_one_that_always_dies_ends_it_all_in_its_own_words(supervise):
+    supervisor = supervise(Script("camera", "camera_node", restarts=True, source="import sys; sys.exit('no device')"))
+    with pytest.raises(NodeDied, match=r"camera ended \(exit code 1\): no device; restarted 5 times"):
+        supervisor.run(Event())
+    assert len(supervise.said) == MAX_RESTARTS
+
+
+def test_the_guard_is_never_started_again(supervise):
+    supervisor = supervise(Script(GUARD, "arm_node"), Script("camera", "camera_node", restarts=True))
+    supervisor.processes[GUARD].kill()
+    with pytest.raises(NodeDied, match="own watchdog"):
+        supervisor.run(Event())
+    assert supervisor.processes["camera"].poll() is None
+
+
+def test_the_guard_ends_before_any_other_is_told_to(supervise, tmp_path):
+    others = [Script(name, "camera_node") for name in ("twin", "camera")]
+    supervisor = supervise(*others, Script(GUARD, "arm_node", source=LIVES.format(slow=0.5)))
+    for name in supervisor.processes:
+        wait_for(lambda name=name: "up" in (tmp_path / f"{name}.log").read_text())
+    supervisor.stop()
+    ended = {name: float((tmp_path / f"{name}.log").read_text().split()[-1]) for name in supervisor.processes}
+    assert min(ended, key=ended.__getitem__) == GUARD
+
+
+def test_a_frozen_node_is_ended_too(supervise, tmp_path):
+    supervisor = supervise(Script("teleop", "teleop_node"))
+    wait_for(lambda: "up" in (tmp_path / "teleop.log").read_text())
+    supervisor.processes["teleop"].send_signal(signal.SIGSTOP)
+    supervisor.stop()
+    assert supervisor.processes["teleop"].returncode == 0
+
+
+def test_it_ends_with_the_node_that_it_waits_for(supervise):
+    supervisor = supervise(Script("actor", "actor_node", source="import sys; sys.exit(3)"))
+    assert supervisor.run(Event(), until="actor") == 3
+
+
+def test_the_table_of_a_twin_is_that_of_a_robot_and_the_twin():
+    robot, twin = robot_nodes("twin", "reach"), twin_nodes("twin", "reach")
+    assert [node.name for node in twin] == ["twin", *(node.name for node in robot)]
+    assert [node.name for node in robot if not node.restarts] == [GUARD]
+
+
+def test_a_camera_that_the_cell_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="did you mean 'front'"):
+        robot_nodes("twin", cameras=["frnt"])
