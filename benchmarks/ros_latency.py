@@ -1,5 +1,5 @@
-"""Rates and latencies of the nodes: real processes, two cameras of 640×480 at 30 Hz with synthetic pictures, a person who
-takes over once a second, a policy at 10 Hz.
+"""Rates and latencies of the nodes: real processes, two cameras of 640×480 at 30 Hz with synthetic pictures, a person
+who takes over once a second, a policy at 10 Hz.
 
 ``python -m benchmarks.ros_latency``: from a frame's exposure to the observation, from a command to the tick that obeys,
 from a takeover to the tick that obeys, the guard's period, and what share of images and ticks arrived.
@@ -178,9 +178,10 @@ def main(seconds: float = 60.0, out: Path | None = None) -> None:
         robot.close()
     finally:
         cell.close(keep=True)
+    quantiles = {"p50": 50, "p99": 99, "max": 100}
     rows = {
-        name: {p: float(np.percentile(v, q)) for p, q in (("p50", 50), ("p99", 99), ("max", 100))}
-        for name, v in measured.items()
+        name: {key: float(np.percentile(values, q)) for key, q in quantiles.items()}
+        for name, values in measured.items()
     }
     rows["guard"] = json.loads(cell.words("arm").rpartition("ticks, ms: ")[2])
     rows["delivered"] = {name: 100 * (after[name] - before[name]) / (30.0 * elapsed) for name in CAMERAS}

@@ -14,7 +14,7 @@ from typing import Any
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from hardware.guard_process import guarding
-from robot_rl_nodes.cell_devices import PatientDevices, devices_for
+from robot_rl_nodes.cell_devices import PatientDevices, devices_for, require_camera
 from robot_rl_nodes.guard_inbox import GuardInbox
 from robot_rl_nodes.guard_voice import GuardVoice
 from robot_rl_nodes.parameters import declare, parameter
@@ -44,11 +44,14 @@ def run(node: Any, stop: Event) -> None:
     """Guard until ``stop``; then the arm is brought to rest."""
     given = declare(node, ArmParameters)
     cell, clock = load_cell(given.cell), RealClock()
+    cell.whole_arm(
+        given.profile, given.task
+    )  # Raises for a profile or an arm that there is not, before anything moves.
     own = devices_for(cell, given.devices, Path(given.folder))
     inbox = GuardInbox(node, clock)
     names = [name.strip() for name in given.cameras.split(",") if name.strip()]
     for name in names:
-        own.camera(name)  # Raises for one that the cell does not have.
+        require_camera(cell, name)
     cameras = {name: TopicCamera(node, name, clock, inbox.corrupt, images=False) for name in names}
     teleop = TopicTeleop(node, clock, inbox.corrupt) if given.teleop else own.teleop
     spinning = Spinning(node, inbox.corrupt)

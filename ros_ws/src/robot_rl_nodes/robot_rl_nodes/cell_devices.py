@@ -41,6 +41,7 @@ class PatientDevices(Devices):
 class CellDevices:
     """A cell's devices, none of them connected, and the folder in which its processes meet."""
 
+    cell: Cell
     devices: Devices
     folder: Path
 
@@ -53,15 +54,22 @@ class CellDevices:
         return self.devices.teleop
 
     def camera(self, name: str) -> Camera:
-        """Raises ``ValueError`` naming the nearest camera."""
-        try:
-            return self.devices.cameras[name]
-        except KeyError:
-            raise ValueError(f"the cell has no camera {name!r}; {nearest(name, self.devices.cameras)}") from None
+        """Raises ``ValueError`` naming the nearest camera, or whose fault it is that there is no driver."""
+        require_camera(self.cell, name)
+        if name not in self.devices.cameras:
+            raise ValueError(f"devices {self.cell.devices!r} has no driver for camera {name!r}; give others")
+        return self.devices.cameras[name]
+
+
+def require_camera(cell: Cell, name: str) -> None:
+    """Raise ``ValueError`` naming the nearest camera where the cell file has none of this name."""
+    if name not in cell.cameras:
+        raise ValueError(f"cell {cell.name!r} has no camera {name!r}; {nearest(name, cell.cameras)}")
 
 
 def devices_for(cell: Cell, devices: str, folder: Path) -> CellDevices:
     """The devices of ``cell``, made by ``devices`` (``module:function``) where that is given, in ``folder`` or the
     cell's own where that is empty. Raises :class:`hardware.cell.CellError`."""
     place = folder if folder.name else runtime_folder(cell.name)
-    return CellDevices(devices_of(replace(cell, devices=devices) if devices else cell, place), place)
+    served = replace(cell, devices=devices) if devices else cell
+    return CellDevices(served, devices_of(served, place), place)

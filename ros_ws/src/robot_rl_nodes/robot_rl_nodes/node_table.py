@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hardware.cell import Cell, load_cell
-from hardware.toml_dataclass import nearest
+from robot_rl_nodes.cell_devices import require_camera
 
 TWIN_DEVICES = "sim.remote_scene:devices"
 GUARD = "arm"
@@ -83,8 +83,7 @@ def _cameras(cell: Cell, wanted: Sequence[str] | None) -> list[str]:
     if wanted is None:
         return list(cell.cameras)
     for name in wanted:
-        if name not in cell.cameras:
-            raise ValueError(f"cell {cell.name!r} has no camera {name!r}; {nearest(name, cell.cameras)}")
+        require_camera(cell, name)
     return list(wanted)
 
 

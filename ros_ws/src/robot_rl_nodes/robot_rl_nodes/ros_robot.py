@@ -105,20 +105,17 @@ class RosRobot:
         any more, and ``TimeoutError`` naming a stale camera; while the guard holds, for that very reason perhaps, the
         last frames must do."""
         with self._condition:
+            if not self._condition.wait_for(self._ticks_come, MAX_TICK_AGE_S):
+                raise ConnectionError(f"no tick of the guard for more than {MAX_TICK_AGE_S:g} s; is arm_node running?")
             tick, log = self._newest()
             executed, changes = log.summary()
-        now = self.clock.now()
-        if now - tick.executed.stamp_s > MAX_TICK_AGE_S:
-            raise ConnectionError(
-                f"the guard's last tick is {now - tick.executed.stamp_s:.1f} s old; is arm_node running?"
-            )
         try:
             self._frames = self._watch.take()
             self._skew_s = self._watch.reported_skew_s() if self._cameras else None
         except TimeoutError:
             if tick.executed.mode < GuardMode.HOLD or not self._frames:
                 raise
-        return RobotObservation(now, tick.arm, self._frames, executed, changes)
+        return RobotObservation(self.clock.now(), tick.arm, self._frames, executed, changes)
 
     def end_episode(self) -> None:
         """No more commands until the next reset: their absence is no fault (S2)."""
@@ -181,6 +178,10 @@ class RosRobot:
             self._status = {pair.key: pair.value for pair in message.status[0].values}
             self._condition.notify_all()
 
+    def _ticks_come(self) -> bool:
+        """After a pause of this process (a debugger, SIGSTOP) what came meanwhile is taken in first."""
+        return self.clock.now() - self._newest()[0].executed.stamp_s <= MAX_TICK_AGE_S
+
     def _newest(self) -> tuple[Tick, StepLog]:
         if self._tick is None or self._log is None:
             raise ConnectionError("no tick of a guard has come; is arm_node running?")
@@ -215,7 +216,8 @@ class RosRobot:
             error = self._status["reset_error"]
             if error:
                 raise ResetError(error)
-            self._since_s = since_s = self.clock.now()
-            _, log = self._newest()
+            done_s = self.clock.now()
+            self._condition.wait_for(lambda: self._newest()[0].executed.stamp_s > done_s, _ANSWER_S)
+            tick, log = self._newest()
+            self._since_s = tick.executed.stamp_s  # What the reset changed is no change of the first step.
             log.clear()
-            self._condition.wait_for(lambda: self._newest()[0].executed.stamp_s > since_s, _ANSWER_S)

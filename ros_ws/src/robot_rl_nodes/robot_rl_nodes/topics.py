@@ -39,21 +39,25 @@ JOINTS, DIAGNOSTICS = "sensor_msgs/msg/JointState", "diagnostic_msgs/msg/Diagnos
 POSE = "geometry_msgs/msg/PoseStamped"
 
 IMAGE = Topic(
-    "camera/{camera}/image_raw", "sensor_msgs/msg/Image", "newest", "camera", 30, "rgb8, as the policy sees it"
+    "camera/{camera}/image_raw", "sensor_msgs/msg/Image", "newest", "camera", 30.0, "rgb8, as the policy sees it"
 )
-FRAME = Topic("camera/{camera}/frame", JOINTS, "every", "camera", 30, "sequence and digest of the image of this stamp")
-TELEOP = Topic("teleop", "sensor_msgs/msg/Joy", "newest", "teleop", 100, "axes: twist; buttons: see conversions.py")
-TICK = Topic("guard/tick", JOINTS, "every", "arm", 100, "all that was measured and executed in a tick")
-STATUS = Topic("guard/status", DIAGNOSTICS, "latched", "arm", 1, "mode, reason, session, outcome of the last reset")
-JOINT_STATES = Topic("joint_states", JOINTS, "newest", "arm", 50, "joints and gripper_width")
-EE_POSE = Topic("ee_pose", POSE, "newest", "arm", 50, "measured end effector")
-WRENCH = Topic("wrench", "geometry_msgs/msg/WrenchStamped", "newest", "arm", 50, "external, base axes, about the tip")
-TARGET = Topic("command", POSE, "newest", "arm", 50, "the accepted target")
-TF = Topic("/tf", "tf2_msgs/msg/TFMessage", "every", "arm", 50, "base → ee, where tf2_msgs is installed")
-COMMAND = Topic("guard/command", JOINTS, "every", "actor", 10, "a proposed target")
-RESET_PLAN = Topic("guard/reset_plan", JOINTS, "every", "actor", 0, "poses to go to before an episode")
-CLOCK = Topic("/clock", "rosgraph_msgs/msg/Clock", "newest", "twin or arm", 100, "the cell's clock")
-HEALTH = Topic("/diagnostics", DIAGNOSTICS, "every", "all", 1, "how each node is")
+FRAME = Topic(
+    "camera/{camera}/frame", JOINTS, "every", "camera", 30.0, "sequence and digest of the image of this stamp"
+)
+TELEOP = Topic(
+    "teleop", "sensor_msgs/msg/Joy", "newest", "teleop", 100.0, "axes: twist; buttons: see standard_messages.py"
+)
+TICK = Topic("guard/tick", JOINTS, "every", "arm", 100.0, "all that was measured and executed in a tick")
+STATUS = Topic("guard/status", DIAGNOSTICS, "latched", "arm", 0.0, "mode, reason, session, outcome of the last reset")
+JOINT_STATES = Topic("joint_states", JOINTS, "every", "arm", 50.0, "joints and gripper_width")
+EE_POSE = Topic("ee_pose", POSE, "every", "arm", 50.0, "measured end effector")
+WRENCH = Topic("wrench", "geometry_msgs/msg/WrenchStamped", "every", "arm", 50.0, "external, base axes, about the tip")
+TARGET = Topic("command", POSE, "every", "arm", 50.0, "the accepted target")
+TF = Topic("/tf", "tf2_msgs/msg/TFMessage", "every", "arm", 50.0, "base → ee, where tf2_msgs is installed")
+COMMAND = Topic("guard/command", JOINTS, "every", "actor", 10.0, "a proposed target")
+RESET_PLAN = Topic("guard/reset_plan", JOINTS, "every", "actor", 0.0, "poses to go to before an episode")
+CLOCK = Topic("/clock", "rosgraph_msgs/msg/Clock", "newest", "twin or arm", 100.0, "the cell's clock")
+HEALTH = Topic("/diagnostics", DIAGNOSTICS, "every", "all", 1.0, "how each node is")
 
 TOPICS = (
     *(IMAGE, FRAME, TELEOP, TICK, STATUS, JOINT_STATES, EE_POSE, WRENCH, TARGET, TF),
