@@ -38,16 +38,18 @@ class SceneMirror:
         self._socket.settimeout(ANSWER_TIMEOUT_S)
         try:
             self._socket.connect(str(path))
-            packet = self._socket.recv(MAX_PACKET_BYTES)
+            scene, state = self._socket.recv(MAX_PACKET_BYTES), self._socket.recv(MAX_PACKET_BYTES)
         except OSError as error:
             self._socket.close()
             raise ConnectionError(
                 f"no twin shows its scene at {path} ({error}); start one with `robot-rl twin`"
             ) from None
         self._socket.setblocking(False)
-        self.stamp_s = -1.0
+        self._read_scene(scene, make_task)
+        self.stamp_s = 0.0
         """When the world was as it is here (monotonic s)."""
-        self._read_scene(packet, make_task)
+        if state[:1] == STATE_MARK:
+            self._read_state(state)
 
     task: TwinTask
     scene: Scene
@@ -62,8 +64,7 @@ class SceneMirror:
                 changed = True
                 self._read_scene(packet, lambda _: self.task)
         if state is not None:
-            self.stamp_s = unpack_state(state, self.task.world)
-            mujoco.mj_forward(self.task.world.model, self.task.world.data)
+            self._read_state(state)
         return changed
 
     def ask(self, do: str, **values: Any) -> None:
@@ -95,6 +96,10 @@ class SceneMirror:
         if not packet:
             raise ConnectionError(f"the twin at {self.path} is gone; start it again")
         return packet
+
+    def _read_state(self, packet: bytes) -> None:
+        self.stamp_s = unpack_state(packet, self.task.world)
+        mujoco.mj_forward(self.task.world.model, self.task.world.data)
 
     def _read_scene(self, packet: bytes, task: Callable[[str], TwinTask]) -> None:
         if packet[:1] != SCENE_MARK:

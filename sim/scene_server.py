@@ -72,6 +72,8 @@ class SceneServer:
         """``path`` is ours: who serves the arm beside it holds the folder."""
         self.task, self.scene, self._path = task, replace(scene, setup=dict(task.setup)), path
         path.unlink(missing_ok=True)
+        self._answered = True
+        """False from a change until it is told: some steps later, when who reads the arm has seen the arm's new place."""
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))
@@ -84,6 +86,10 @@ class SceneServer:
         """Answer what was asked and, when it is time, show where everything is; never waits."""
         if self.task.world.steps % STATE_PERIOD_STEPS:
             return
+        if not self._answered:
+            self._answered = True
+            for client in self._clients():
+                self._send(client, self._described())
         for key, _ in self._selector.select(0.0):
             if key.fileobj is self._listener:
                 self._accept()
@@ -121,8 +127,7 @@ class SceneServer:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self._hang_up(client)
             return
-        for end in self._clients():
-            self._send(end, self._described())
+        self._answered = False
 
     def _do(self, wish: str, request: Mapping[str, Any]) -> None:
         """Raises ``ValueError`` for a wish that is none, and whatever a setup that does not fit makes a task raise."""

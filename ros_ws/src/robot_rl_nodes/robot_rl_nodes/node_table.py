@@ -79,6 +79,11 @@ def twin_nodes(
     return [twin, *robot_nodes(cell, task, cameras, folder, TWIN_DEVICES, clock=False)]
 
 
+def actor_node(**parameters: str | float | bool) -> NodeSpec:
+    """The actor, with parameters of :class:`robot_rl_nodes.actor_node.ActorParameters`."""
+    return NodeSpec("actor", "actor_node", parameters)
+
+
 def _cameras(cell: Cell, wanted: Sequence[str] | None) -> list[str]:
     if wanted is None:
         return list(cell.cameras)

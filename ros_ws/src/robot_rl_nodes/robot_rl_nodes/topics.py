@@ -10,6 +10,7 @@ recordings: plotting tools show them under their names.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,3 +70,9 @@ GUARD_SERVICES = ("engage", "hold", "resume", "reset", "disarm", "recover", "end
 """``guard/NAME``, each a Trigger whose message says what was refused and why."""
 EPISODE_SERVICES = {"episode/start": TRIGGER, "episode/stop": TRIGGER, "episode/label": SET_BOOL}
 """Of the actor. A label is true for success; it ends the episode."""
+
+
+def recorded(cameras: Iterable[str]) -> list[str]:
+    """Names of all topics, those of ``cameras`` among them."""
+    per_camera = [topic.of(camera).name for camera in cameras for topic in (IMAGE, FRAME)]
+    return [*per_camera, *(topic.name for topic in TOPICS if topic not in (IMAGE, FRAME))]

@@ -84,7 +84,7 @@ class Up:
 
     def nodes(self, out: Path) -> list[Any]:
         """What to start. Raises ``ValueError`` for what cell or task do not have."""
-        from robot_rl_nodes.node_table import NodeSpec, robot_nodes, twin_nodes
+        from robot_rl_nodes.node_table import actor_node, robot_nodes, twin_nodes
 
         cameras = {"all": None, "none": []}.get(self.cameras, [name.strip() for name in self.cameras.split(",")])
         folder = str(self.folder or "")
@@ -94,10 +94,8 @@ class Up:
             log = str(self.log or "")
             nodes = twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
         if self.with_learner:
-            parameters: dict[str, Any] = {"cell": self.cell, "folder": folder, "preset": self.preset}
-            run = {"env_steps": self.env_steps, "demos": str(self.demos or ""), "out": str(out)}
-            parameters |= {**run, "seed": self.seed}
-            nodes.append(NodeSpec("actor", "actor_node", parameters))
+            learning = {"preset": self.preset, "env_steps": self.env_steps, "demos": str(self.demos or "")}
+            nodes.append(actor_node(cell=self.cell, folder=folder, out=str(out), seed=self.seed, **learning))
         return nodes
 
 

@@ -1,0 +1,49 @@
+"""The launch files as far as they read without a ROS installation: every argument is one that the nodes take."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from robot_rl_nodes import node_table
+from robot_rl_nodes.topics import TOPICS, recorded
+
+LAUNCH = Path(__file__).resolve().parents[2] / "launch"
+
+
+def arguments(name: str) -> dict[str, tuple[str, str]]:
+    for node in ast.parse((LAUNCH / f"{name}.launch.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ARGUMENTS":
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{name}.launch.py has no ARGUMENTS")
+
+
+@pytest.mark.parametrize(("name", "takes"), [("robot", node_table.robot_nodes), ("twin", node_table.twin_nodes)])
+def test_every_argument_is_one_of_the_table_with_its_default(name, takes):
+    parameters = inspect.signature(takes).parameters
+    for key, (default, says) in arguments(name).items():
+        own = parameters[key].default
+        assert says
+        assert own is inspect.Parameter.empty or str(own) == default
+
+
+def test_the_actors_arguments_are_its_parameters():
+    module = pytest.importorskip("robot_rl_nodes.actor_node", reason="rclpy is not installed", exc_type=ImportError)
+    assert isinstance(module, ModuleType)
+    fields = module.ActorParameters.__dataclass_fields__
+    for key, (default, _) in arguments("actor").items():
+        assert str(fields[key].default).lower() == default.lower()
+
+
+def test_launch_is_no_package_of_ours():
+    assert not (LAUNCH / "__init__.py").exists()  # It would hide ROS's own `launch`.
+
+
+def test_all_topics_are_recorded():
+    names = recorded(["front", "wrist"])
+    assert len(names) == len(TOPICS) + 2
+    assert "camera/wrist/image_raw" in names
