@@ -1,5 +1,5 @@
 """The twin's devices in processes of their own: each mirrors the scene that the twin's process serves
-(:mod:`sim.scene_server`) and sees it as a camera, as the scripted person, or as the task of an environment.
+(:mod:`sim.scene_server`) and sees it as a camera or as the scripted person.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from hardware.cell import CameraSettings, Cell
 from hardware.clock import RealClock
 from hardware.devices import Devices
-from hardware.interfaces import CameraFrame, FrameStamp, NoTeleop, Pose, ResetPlan, RobotObservation, TeleopSample
+from hardware.interfaces import CameraFrame, FrameStamp, NoTeleop, TeleopSample
 from sim import remote_arm
 from sim.scene_server import MAX_PACKET_BYTES, SCENE_MARK, SOCKET, STATE_MARK, Scene, unpack_state
 from sim.scripted_human import ScriptedHuman
@@ -191,64 +191,6 @@ class MirrorPerson:
         elif scene.episode_seed != self._episode:
             self._person.new_episode(scene.episode_seed)
         self._episode = scene.episode_seed
-
-
-class MirrorTask:
-    """Implements :class:`robot_rl.task.Task` for an environment whose twin is another process."""
-
-    def __init__(self, path: Path):
-        self.mirror = SceneMirror(path)
-        self.spec = self.mirror.task.spec
-        self._begun = False
-
-    def reset(self, rng: np.random.Generator, teleport: bool) -> ResetPlan:
-        """Draw a scene and have the twin arrange it; with ``teleport`` the twin also places the arm."""
-        self.mirror.refresh()
-        task = self.mirror.task
-        if teleport:
-            plan = task.apply_setup(task.draw(rng))
-            setup = dict(task.setup)
-            return replace(plan, teleport=lambda: self.mirror.ask("teleport", setup=setup))
-        drawn = task.draw(rng)
-        setup = task.untouched(drawn) if self._begun else drawn
-        self.mirror.ask("arrange", setup=setup, anew=not self._begun)
-        self._begun = True
-        plan = task.apply_setup(setup)
-        x, y, z = task.world.site_pose("ee").position_m
-        above = Pose((x, y, z + task.lift_m), task.world.site_pose("ee").quat_xyzw)
-        return replace(plan, teleport=None, waypoints=(above,))
-
-    @property
-    def setup(self) -> Mapping[str, float | list[float]]:
-        return self.mirror.task.setup
-
-    @property
-    def task_frame(self) -> Pose:
-        return self.mirror.task.task_frame
-
-    def features(self, observation: RobotObservation) -> np.ndarray:
-        return self.mirror.task.features(observation)
-
-    def success(self, observation: RobotObservation) -> bool:
-        self.mirror.refresh()
-        return self.mirror.task.success(observation)
-
-    def progress(self) -> float:
-        self.mirror.refresh()
-        return self.mirror.task.progress()
-
-    def snapshot(self) -> np.ndarray:
-        """The physics state as far as it is mirrored: where everything is and moves."""
-        self.mirror.refresh()
-        return self.mirror.task.snapshot()
-
-    def rest(self) -> None:
-        """Tell the person that no episode runs."""
-        self.mirror.ask("rest")
-
-    def new_episode(self, seed: int) -> None:
-        """Tell the person that one begins."""
-        self.mirror.ask("new_episode", seed=seed)
 
 
 def devices(cell: Cell, folder: Path) -> Devices:

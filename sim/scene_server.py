@@ -73,7 +73,7 @@ class SceneServer:
         self.task, self.scene, self._path = task, replace(scene, setup=dict(task.setup)), path
         path.unlink(missing_ok=True)
         self._answered = True
-        """False from a change until it is told: some steps later, when who reads the arm has seen the arm's new place."""
+        """False from a change until it is told: some steps later, when the arm's new place has been reported."""
         self._selector = selectors.DefaultSelector()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.bind(str(path))

@@ -15,7 +15,8 @@ from hardware.cell import CameraSettings, load_cell
 from hardware.clock import RealClock
 from hardware.devices import devices_of
 from sim.arm_server import serve_scene
-from sim.remote_scene import MirrorCamera, MirrorPerson, MirrorTask, SceneMirror
+from sim.mirror_task import MirrorTask
+from sim.remote_scene import MirrorCamera, MirrorPerson, SceneMirror
 from sim.scene_server import SOCKET, Scene
 from sim.world import RendererUnavailable
 

@@ -36,7 +36,7 @@ def make(
 
     start()
     from robot_rl_nodes.ros_robot import RosRobot
-    from sim.remote_scene import MirrorTask
+    from sim.mirror_task import MirrorTask
     from sim.scene_server import SOCKET
 
     settings = load_cell(cell)

@@ -45,10 +45,8 @@ class GuardInbox:
         self._voice, self._process = voice, process
 
     def shut(self) -> None:
-        """Nothing is asked of the guard any more."""
+        """Nothing is asked of the guard any more. A reset under way is not waited for: the guard's end is its end."""
         self._process = None
-        if self._resetting is not None:
-            self._resetting.join(5.0)  # It ends by itself: a guard that was told to hold ends a reset.
 
     def corrupt(self) -> None:
         """A message could not be read (S21)."""

@@ -87,7 +87,7 @@ class GuardVoice:
 
     def _publish(self) -> None:
         every = round(1.0 / (self._process.times.period_s * topics.JOINT_STATES.hz))
-        count = 0
+        count, tick = 0, None
         while not self._stop.is_set():
             self._ready.wait()
             self._ready.clear()
@@ -97,6 +97,8 @@ class GuardVoice:
                 count += 1
                 if count % every == 0:
                     self._show(tick)
+            if tick is None:
+                continue
             executed = tick.executed
             if self._said != (executed.mode, executed.reason):
                 self._said = (executed.mode, executed.reason)

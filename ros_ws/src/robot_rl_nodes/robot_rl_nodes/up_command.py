@@ -94,7 +94,11 @@ class Up:
             log = str(self.log or "")
             nodes = twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
         if self.with_learner:
-            learning = {"preset": self.preset, "env_steps": self.env_steps, "demos": str(self.demos or "")}
+            learning: dict[str, Any] = {
+                "preset": self.preset,
+                "env_steps": self.env_steps,
+                "demos": str(self.demos or ""),
+            }
             nodes.append(actor_node(cell=self.cell, folder=folder, out=str(out), seed=self.seed, **learning))
         return nodes
 
