@@ -29,7 +29,7 @@ from hardware.interfaces import (
 
 _POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
 _TWIST = ("vx", "vy", "vz", "wx", "wy", "wz")
-_REFUSAL = "refusal."
+_REFUSAL, _REASON = "refusal.", "reason."
 _NANO = 1_000_000_000
 
 
@@ -115,7 +115,7 @@ def _tick_names(joints: int) -> tuple[str, ...]:
 
 
 def to_tick(tick: Tick) -> JointState:
-    """A tick as named numbers; each refusal adds two."""
+    """A tick as named numbers; each refusal adds one, and so does a reason, which is all name."""
     arm, executed, session = tick
     target, reference = executed.target, executed.reference
     names = list(_tick_names(len(arm.joint_positions_rad)))
@@ -129,11 +129,14 @@ def to_tick(tick: Tick) -> JointState:
     for refusal in executed.refusals:
         names += [f"{_REFUSAL}{refusal.limit}.{int(refusal.source)}"]
         values += [refusal.amount]
+    if executed.reason:
+        names += [_REASON + executed.reason]
+        values += [0.0]
     return to_numbers(executed.stamp_s, names, values)
 
 
 def from_tick(message: JointState) -> Tick:
-    """What :func:`to_tick` was given, less the reasons in words and the arm's proposed pose."""
+    """What :func:`to_tick` was given, less the pose that the policy had proposed."""
     numbers = from_numbers(message)
     joints = sum(name.startswith("arm.joint.") for name in numbers)
     values = read(numbers, _tick_names(joints))
@@ -154,6 +157,7 @@ def from_tick(message: JointState) -> Tick:
         mode=GuardMode(whole(values[4])),
         target=Pose(values[5:8], values[8:12]),
         reference=ArmReference(Pose(values[12:15], values[15:19]), values[19:25], values[25]),
+        reason=next((name.removeprefix(_REASON) for name in numbers if name.startswith(_REASON)), ""),
         refusals=tuple(_refusal(name, numbers[name]) for name in numbers if name.startswith(_REFUSAL)),
     )
     return Tick(arm, executed, whole(values[0]))
