@@ -21,7 +21,8 @@ def test_the_package_builds_and_its_installed_node_runs(tmp_path):
     build = [sys.executable, "-m", "colcon", "--log-base", tmp_path / "log", "build", *places]
     subprocess.run(build, check=True, capture_output=True, timeout=300, env=path)
     node = tmp_path / "install" / "robot_rl_nodes" / "lib" / "robot_rl_nodes" / "camera_node"
-    command = [node, "--ros-args", "-p", "camera:=frnt"]
+    setup = tmp_path / "install" / "local_setup.bash"
+    command = ["bash", "-c", f"source {setup} && {node} --ros-args -p camera:=frnt"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=path)
     assert done.returncode == 2, done.stderr
     assert "did you mean 'front'" in done.stderr
