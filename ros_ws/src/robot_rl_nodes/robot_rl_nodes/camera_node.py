@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image, JointState
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from robot_rl_nodes import topics
-from robot_rl_nodes.cell_devices import connect, devices_for
+from robot_rl_nodes.cell_devices import devices_for, patiently
 from robot_rl_nodes.diagnostics import Health
 from robot_rl_nodes.parameters import declare, parameter
 from robot_rl_nodes.ros import qos, run_node
@@ -38,7 +38,7 @@ def run(node: Any, stop: Event) -> None:
     cell = load_cell(given.cell)
     camera = devices_for(cell, given.devices, Path(given.folder)).camera(given.camera)
     clock = RealClock()
-    connect(camera, clock)
+    patiently(camera.connect, clock)
     frames, images = topics.FRAME.of(given.camera), topics.IMAGE.of(given.camera)
     tell = node.create_publisher(JointState, frames.name, qos(frames))
     show = node.create_publisher(Image, images.name, qos(images))

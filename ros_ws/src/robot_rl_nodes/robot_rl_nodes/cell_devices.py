@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from hardware.cell import Cell
 from hardware.devices import Devices, devices_of, runtime_folder
 from hardware.interfaces import Arm, Camera, Clock, TeleopDevice
 from hardware.toml_dataclass import nearest
 
+T = TypeVar("T")
+
 PATIENCE_S = 20.0
 """All nodes of a cell start at once: so long may a device take to come."""
 _RETRY_S = 0.2
 
 
-def connect(device: Arm | Camera | TeleopDevice, clock: Clock) -> None:
-    """Connect ``device`` as soon as it is there; raises the ``ConnectionError`` of the last try."""
+def patiently(reach: Callable[[], T], clock: Clock) -> T:
+    """What ``reach()`` returns as soon as it can; raises the ``ConnectionError`` of the last try."""
     deadline_s = clock.now() + PATIENCE_S
     while True:
         try:
-            device.connect()
-            return
+            return reach()
         except ConnectionError:
             if clock.now() > deadline_s:
                 raise
@@ -32,9 +35,10 @@ class PatientDevices(Devices):
     """Devices that may still be starting."""
 
     def connect(self) -> None:
-        parts: list[Arm | Camera | TeleopDevice] = [self.arm, self.teleop, *self.cameras.values()]
-        for part in parts:
-            connect(part, self.clock)
+        patiently(self.arm.connect, self.clock)
+        patiently(self.teleop.connect, self.clock)
+        for camera in self.cameras.values():
+            patiently(camera.connect, self.clock)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from typing import Any
 import gymnasium
 
 from hardware.cell import load_cell
+from hardware.clock import RealClock
 from hardware.devices import runtime_folder
 from robot_rl.env import EnvOptions, RobotEnv
+from robot_rl_nodes.cell_devices import patiently
 
 gymnasium.register("Cell-v0", entry_point="robot_rl_nodes.envs:make", disable_env_checker=True)
 
@@ -40,7 +42,8 @@ def make(
     from sim.scene_server import SOCKET
 
     settings = load_cell(cell)
-    task = MirrorTask((Path(folder) if folder else runtime_folder(settings.name)) / SOCKET)
+    path = (Path(folder) if folder else runtime_folder(settings.name)) / SOCKET
+    task = patiently(lambda: MirrorTask(path), RealClock())
     robot = RosRobot(settings, cameras, task.spec.limits_profile, patience_s)
     robot.teleop = task  # It tells the twin's person when an episode begins.
     env_options = EnvOptions(

@@ -13,7 +13,7 @@ from sensor_msgs.msg import Joy
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from robot_rl_nodes import topics
-from robot_rl_nodes.cell_devices import connect, devices_for
+from robot_rl_nodes.cell_devices import devices_for, patiently
 from robot_rl_nodes.diagnostics import Health
 from robot_rl_nodes.parameters import declare, parameter
 from robot_rl_nodes.ros import qos, run_node
@@ -35,7 +35,7 @@ def run(node: Any, stop: Event) -> None:
     given = declare(node, TeleopParameters)
     teleop = devices_for(load_cell(given.cell), given.devices, Path(given.folder)).teleop
     clock = RealClock()
-    connect(teleop, clock)
+    patiently(teleop.connect, clock)
     publisher = node.create_publisher(Joy, topics.TELEOP.name, qos(topics.TELEOP))
     health = Health(node, clock)
 
