@@ -55,7 +55,7 @@ def run(node: Any, stop: Event) -> None:
     cameras = {name: TopicCamera(node, name, clock, inbox.corrupt, images=False) for name in names}
     teleop = TopicTeleop(node, clock, inbox.corrupt) if given.teleop else own.teleop
     spinning = Spinning(node, inbox.corrupt)
-    devices = PatientDevices(own.arm, teleop, cameras, clock)
+    devices = PatientDevices(own.arm, teleop, cameras, clock, stop)
     limits = (given.profile, given.realtime, given.control_hz, given.task)
     try:
         with guarding(cell, devices, own.folder, *limits) as process:

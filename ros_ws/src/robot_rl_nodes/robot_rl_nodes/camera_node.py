@@ -38,7 +38,7 @@ def run(node: Any, stop: Event) -> None:
     cell = load_cell(given.cell)
     camera = devices_for(cell, given.devices, Path(given.folder)).camera(given.camera)
     clock = RealClock()
-    patiently(camera.connect, clock)
+    patiently(camera.connect, clock, stop)
     frames, images = topics.FRAME.of(given.camera), topics.IMAGE.of(given.camera)
     tell = node.create_publisher(JointState, frames.name, qos(frames))
     show = node.create_publisher(Image, images.name, qos(images))

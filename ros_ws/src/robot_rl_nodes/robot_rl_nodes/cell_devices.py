@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import TypeVar
 
 from hardware.cell import Cell
@@ -19,26 +20,30 @@ PATIENCE_S = 20.0
 _RETRY_S = 0.2
 
 
-def patiently(reach: Callable[[], T], clock: Clock) -> T:
-    """What ``reach()`` returns as soon as it can; raises the ``ConnectionError`` of the last try."""
+def patiently(reach: Callable[[], T], clock: Clock, stop: Event | None = None) -> T:
+    """What ``reach()`` returns as soon as it can; raises the ``ConnectionError`` of the last try, also once ``stop`` is
+    set."""
     deadline_s = clock.now() + PATIENCE_S
     while True:
         try:
             return reach()
         except ConnectionError:
-            if clock.now() > deadline_s:
+            if clock.now() > deadline_s or (stop is not None and stop.is_set()):
                 raise
         clock.sleep_until(clock.now() + _RETRY_S)
 
 
+@dataclass(frozen=True)
 class PatientDevices(Devices):
-    """Devices that may still be starting."""
+    """Devices that may still be starting; nobody waits for them any more once ``stop`` is set."""
+
+    stop: Event = field(default_factory=Event)
 
     def connect(self) -> None:
-        patiently(self.arm.connect, self.clock)
-        patiently(self.teleop.connect, self.clock)
+        patiently(self.arm.connect, self.clock, self.stop)
+        patiently(self.teleop.connect, self.clock, self.stop)
         for camera in self.cameras.values():
-            patiently(camera.connect, self.clock)
+            patiently(camera.connect, self.clock, self.stop)
 
 
 @dataclass(frozen=True)

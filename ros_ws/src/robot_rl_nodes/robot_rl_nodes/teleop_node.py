@@ -35,7 +35,7 @@ def run(node: Any, stop: Event) -> None:
     given = declare(node, TeleopParameters)
     teleop = devices_for(load_cell(given.cell), given.devices, Path(given.folder)).teleop
     clock = RealClock()
-    patiently(teleop.connect, clock)
+    patiently(teleop.connect, clock, stop)
     publisher = node.create_publisher(Joy, topics.TELEOP.name, qos(topics.TELEOP))
     health = Health(node, clock)
 
