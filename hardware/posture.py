@@ -23,6 +23,10 @@ from hardware.surroundings import HeldCapsule
 DAMPING = 0.05
 """Of the pseudo-inverse, in units of dexterity: below it joint motions are understated, but there motion is refused."""
 HELD = "held tool"
+_LEVI_CIVITA = np.array(
+    [[0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0], [0, 0, -1, 0, 0, 0, 1, 0, 0], [0, 1, 0, -1, 0, 0, 0, 0, 0]]
+)
+"""Row k holds ``epsilon_ijk`` as a matrix (i, j)."""
 
 
 class Presence(NamedTuple):
@@ -42,6 +46,8 @@ class View(NamedTuple):
 
     joints_rad: tuple[float, ...]
     frames: list[Frame]
+    columns: np.ndarray
+    """(joints, 6): those of the Jacobian."""
     ee: Pose
     """``T_cell_ee`` as measured."""
     inverse: np.ndarray
@@ -97,34 +103,35 @@ class ArmBody:
         self.hand_reach_m = max((_extent(part) for part in self.parts if part.frame == self.ee_frame), default=0.0)
         """Farthest point of the hand, and of what it holds, from the end effector."""
         self._extents_m = self._link_extents_m()
+        self._has_part = self._extents_m > 0.0
+        self._behind = np.triu(np.ones((len(model.joints),) * 2))
+        self._further = np.triu(self._behind, 1)
 
     def view(self, joints_rad: tuple[float, ...], T_base_ee: Pose) -> View:
         """What can be said of an arm measured with these joints; an arm without joints in its model ignores them."""
         frames = self._chain.frames(joints_rad[: len(self.model.joints)])
-        scaled = self._scaled_jacobian(frames)
-        left, values, right = np.linalg.svd(scaled)
+        columns = _columns(frames)
+        left, values, right = np.linalg.svd(self._scaled(columns))
         rank, speeds = len(values), self._max_speeds
         damped = values / (values * values + DAMPING * DAMPING)
         inverse = speeds[:, None] * (right[:rank].T * damped) @ left[:, :rank].T * self._per_speed
         null, share = speeds[:, None] * right[rank:].T, right[rank:] / speeds
         dexterity = min(values.tolist(), default=inf)
-        slope = self._slope(scaled, left[:, rank - 1], right[rank - 1]) if rank else np.zeros(0)
-        return View(joints_rad, frames, pose_multiply(self.mount, T_base_ee), inverse, null, share, dexterity, slope)
+        slope = self._slope(columns, left[:, rank - 1], right[rank - 1]) if rank else np.zeros(0)
+        ee = pose_multiply(self.mount, T_base_ee)
+        return View(joints_rad, frames, columns, ee, inverse, null, share, dexterity, slope)
 
-    def _slope(self, scaled: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    def _slope(self, columns: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """(joints,): derivative ``u' (dJ/dq) v`` of a singular value of the scaled Jacobian with its two vectors.
 
-        A joint turns what is behind it: with ``z`` and ``p`` the columns' halves, ``dp_i/dq_j`` is ``z_j x p_i`` for
+        A joint turns what is behind it: with ``p`` and ``z`` the columns' halves, ``dp_i/dq_j`` is ``z_j x p_i`` for
         j <= i and ``z_i x p_j`` otherwise, and ``dz_i/dq_j`` is ``z_j x z_i`` for j < i.
         """
-        columns = (scaled / self._per_speed[:, None] / self._max_speeds).T
         p, z = columns[:, :3], columns[:, 3:]
-        (ux, uy, uz), (wx, wy, wz) = left[:3] * self._per_speed[:3], left[3:] * self._per_speed[3:]
-        moves = z @ np.array([[0.0, uz, -uy], [-uz, 0.0, ux], [uy, -ux, 0.0]]) @ p.T
-        turns = z @ np.array([[0.0, wz, -wy], [-wz, 0.0, wx], [wy, -wx, 0.0]]) @ z.T
-        behind = np.triu(np.ones_like(moves))
+        to_linear, to_angular = _crosses((left * self._per_speed).reshape(2, 3))
+        moves, turns = z @ to_linear @ p.T, z @ to_angular @ z.T
         share = right * self._max_speeds
-        return (behind * (moves + turns)) @ share + (np.triu(moves, 1).T @ share)
+        return (self._behind * (moves + turns)) @ share + share @ (self._further * moves)
 
     def posture(self, view: View, T_base_ee: Pose) -> Posture:
         """The arm once its end effector has come to ``T_base_ee``."""
@@ -132,7 +139,7 @@ class ArmBody:
         way = view.inverse @ pose_delta(view.ee, rest)
         joints = tuple(q + d for q, d in zip(view.joints_rad, way.tolist(), strict=False))
         frames = self._chain.frames(joints)
-        values = np.linalg.svd(self._scaled_jacobian(frames), compute_uv=False)
+        values = np.linalg.svd(self._scaled(_columns(frames)), compute_uv=False)
         frames[-1] = Frame.of(rest)
         return Posture(joints, frames[-1], self._placed(frames), min(values.tolist(), default=inf))
 
@@ -145,23 +152,16 @@ class ArmBody:
             (hand if part.frame == self.ee_frame else arm).extend((before, after))
         return Presence(tuple(arm), tuple(hand), (view.ee.position_m, rest.ee.origin))
 
-    def link_motion(self, view: View) -> np.ndarray:
-        """(joints, 6 + k): how fast any point of each link moves, at most, with the end effector (m, rad) and in the
-        null space; links that have no capsule stand still."""
-        frames, moves = view.frames[1:-1], np.hstack([view.inverse, view.null])
-        arms = np.zeros((len(frames), len(frames), 3))
-        axes = np.zeros_like(arms)
-        for i, frame in enumerate(frames):
-            x, y, z = frame.origin
-            for j, joint in enumerate(frames[: i + 1]):
-                (ax, ay, az), (ox, oy, oz) = joint.z, joint.origin
-                u, v, w = x - ox, y - oy, z - oz
-                axes[i, j] = joint.z
-                arms[i, j] = ay * w - az * v, az * u - ax * w, ax * v - ay * u
-        linear, angular = (np.einsum("ijx,jc->ixc", part, moves) for part in (arms, axes))
-        speed = np.sqrt((linear * linear).sum(axis=1)), np.sqrt((angular * angular).sum(axis=1))
-        has_part = self._extents_m > 0.0
-        return has_part[:, None] * speed[0] + self._extents_m[:, None] * speed[1]
+    def link_motion(self, view: View, moves: np.ndarray) -> np.ndarray:
+        """(joints, k): how fast any point of each link moves, at most, when the joints move as the columns of ``moves``
+        (joints, k) say; links that have no capsule stand still."""
+        columns, (*_, ee) = view.columns, view.frames
+        # What the end effector would do if only the joints up to a link moved; and from there to the link's own origin.
+        motions = np.cumsum(columns[:, :, None] * moves[:, None, :], axis=0)
+        ways = np.array([frame.origin for frame in view.frames[1:-1]]).reshape(-1, 3) - ee.origin
+        motions[:, :3] += _crosses(ways) @ motions[:, 3:]
+        speeds = np.sqrt((motions * motions).reshape(len(ways), 2, 3, moves.shape[1]).sum(axis=2))
+        return self._has_part[:, None] * speeds[:, 0] + self._extents_m[:, None] * speeds[:, 1]
 
     def _link_extents_m(self) -> np.ndarray:
         """(joints,): farthest point of each link short of the hand from its frame's origin; 0 without a capsule."""
@@ -171,12 +171,22 @@ class ArmBody:
                 extents[part.frame - 1] = max(extents[part.frame - 1], _extent(part))
         return extents
 
-    def _scaled_jacobian(self, frames: Sequence[Frame]) -> np.ndarray:
-        """(6, joints): rows in shares of the end effector's speed limits, columns of the joints'."""
-        return np.array(jacobian(frames)).reshape(-1, 6).T * self._max_speeds * self._per_speed[:, None]
+    def _scaled(self, columns: np.ndarray) -> np.ndarray:
+        """(6, joints): the Jacobian, rows in shares of the end effector's speed limits, columns of the joints'."""
+        return columns.T * self._max_speeds * self._per_speed[:, None]
 
     def _placed(self, frames: Sequence[Frame]) -> list[Capsule]:
         return [Capsule(frames[i].point(a), frames[i].point(b), radius) for _, i, a, b, radius, _ in self.parts]
+
+
+def _columns(frames: Sequence[Frame]) -> np.ndarray:
+    """(joints, 6): the Jacobian's."""
+    return np.array(jacobian(frames)).reshape(-1, 6)
+
+
+def _crosses(vectors: np.ndarray) -> np.ndarray:
+    """(k, 3, 3): matrices whose product with ``w`` is ``w x v``, for each of ``vectors`` (k, 3)."""
+    return (vectors @ _LEVI_CIVITA).reshape(-1, 3, 3)
 
 
 def _extent(part: Part) -> float:

@@ -127,22 +127,27 @@ def advance(track: Track, period_s: float) -> Track:
 
 def stop_distance(speed: float, acceleration: float, profile: Profile) -> float:
     """Signed distance an axis still travels when it brakes now, from ``speed`` and ``acceleration`` (signed, SI)."""
+    sign = 1.0
     if speed < 0.0 or (speed == 0.0 and acceleration < 0.0):
-        return -stop_distance(-speed, -acceleration, profile)
-    jerk, lead_in = profile.jerk, abs(acceleration) / profile.jerk
+        speed, acceleration, sign = -speed, -acceleration, -1.0
+    jerk = profile.jerk
+    if acceleration == 0.0:
+        return sign * _stop_from(speed, profile)
+    lead_in = abs(acceleration) / jerk
     # The stop is a trapezium or triangle of deceleration from `top` speed; the present acceleration puts us a lead-in
     # before its beginning, or, when already decelerating, after it.
-    top = speed + 0.5 * acceleration * acceleration / jerk
-    if acceleration >= 0.0:
-        return speed * lead_in + acceleration * lead_in * lead_in / 3.0 + _stop_from(top, profile)
-    if speed <= 0.5 * acceleration * acceleration / jerk:
-        return speed * lead_in  # So little speed that letting go of the brake takes longer: an upper bound.
-    return _stop_from(top, profile) - top * lead_in + jerk * lead_in**3 / 6.0
+    rise = 0.5 * acceleration * acceleration / jerk
+    top = speed + rise
+    if acceleration > 0.0:
+        return sign * (speed * lead_in + acceleration * lead_in * lead_in / 3.0 + _stop_from(top, profile))
+    if speed <= rise:
+        return sign * speed * lead_in  # So little speed that letting go of the brake takes longer: an upper bound.
+    return sign * (_stop_from(top, profile) - top * lead_in + jerk * lead_in**3 / 6.0)
 
 
 def _stop_from(speed: float, profile: Profile) -> float:
     """Distance to rest from a constant ``speed`` >= 0."""
-    limit, jerk = profile.acceleration, profile.jerk
+    _, limit, jerk = profile
     if speed * jerk <= limit * limit:
         return speed * sqrt(speed / jerk)
     return 0.5 * speed * (speed / limit + limit / jerk)

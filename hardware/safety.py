@@ -62,17 +62,18 @@ def lead_excess(
 
     The stopping distance is that of the speed relative to the arm's: an arm that keeps up is not braked.
     """
-    stop, normal = profiles.stop, profiles.normal
-    now, soon = 0.0, 0.0
+    stop, (_, most, jerk) = profiles.stop, profiles.normal
+    now, soon, rise = 0.0, 0.0, jerk * period_s
     for position, velocity, acceleration, at, speed in zip(*motion, measured, measured_velocity, strict=True):
         lead, relative = position - at, velocity - speed
         ahead = lead + (relative + 0.5 * acceleration * period_s) * period_s
         relative += acceleration * period_s
         # What a tick of jerk may add, in the direction that matters.
         if relative >= 0.0:
-            acceleration = min(acceleration + normal.jerk * period_s, max(acceleration, normal.acceleration))
-        else:
-            acceleration = max(acceleration - normal.jerk * period_s, min(acceleration, -normal.acceleration))
+            if acceleration < most:
+                acceleration = min(acceleration + rise, most)
+        elif acceleration > -most:
+            acceleration = max(acceleration - rise, -most)
         ahead += stop_distance(relative, acceleration, stop)
         now += lead * lead
         soon += ahead * ahead

@@ -45,19 +45,17 @@ class Rates(NamedTuple):
     @classmethod
     def of(cls, view: View, body: ArmBody) -> Rates:
         """Bounds over all directions, near this posture."""
-        joints = np.hstack([view.inverse, view.null])
-        links, slope = body.link_motion(view), view.dexterity_slope @ joints
-        squares = np.vstack(
-            [(links * links).max(axis=0, initial=0.0), (joints * joints).max(axis=0, initial=0.0), slope * slope]
-        )
-        per_m, per_rad = np.sqrt(squares[:, :3].sum(axis=1)), np.sqrt(squares[:, 3:6].sum(axis=1))
+        joints = np.concatenate([view.inverse, view.null], axis=1)
+        links, slope = body.link_motion(view, joints), view.dexterity_slope @ joints
+        most = np.stack([links.max(axis=0, initial=0.0), np.abs(joints).max(axis=0, initial=0.0), np.abs(slope)])
+        (per_m, per_rad), null = np.sqrt((most * most)[:, :6].reshape(3, 2, 3).sum(axis=2)).T, most[:, 6:].T
 
         def rates(hand: float, others: np.ndarray) -> tuple[float, float, float, float]:
             links, bend, dexterity = (GROWTH * others).tolist()
             return hand, links, bend, dexterity
 
-        null = [rates(0.0, column) for column in np.sqrt(squares[:, 6:]).T]
-        return cls(rates(1.0, per_m), rates(body.hand_reach_m, per_rad), view.null_share.tolist(), null)
+        others = [rates(0.0, column) for column in null]
+        return cls(rates(1.0, per_m), rates(body.hand_reach_m, per_rad), view.null_share.tolist(), others)
 
 
 class Outlook(NamedTuple):
@@ -80,15 +78,16 @@ class Outlook(NamedTuple):
         turn = sqrt((rx - ru) ** 2 + (ry - rv) ** 2 + (rz - rw) ** 2)
         if turn > self.turn_rad:
             return False
-        rates = self.rates
-        drifts = [abs(sum(map(mul, row, map(sub, joints_rad, self.joints_rad)))) for row in rates.null_share]
-        for kind, granted in enumerate(self.granted):
-            change = rates.per_m[kind] * move + rates.per_rad[kind] * turn
-            for drift, per_null in zip(drifts, rates.per_null, strict=True):
-                change += per_null[kind] * drift
-            if change > granted:
-                return False
-        return True
+        (hand, links, bend, dexterity), rates = self.granted, self.rates
+        (h, a, b, d), (hr, ar, br, dr) = rates.per_m, rates.per_rad
+        hand -= h * move + hr * turn
+        links -= a * move + ar * turn
+        bend -= b * move + br * turn
+        dexterity -= d * move + dr * turn
+        for row, (h, a, b, d) in zip(rates.null_share, rates.per_null, strict=True):
+            drift = abs(sum(map(mul, row, map(sub, joints_rad, self.joints_rad))))
+            hand, links, bend, dexterity = hand - h * drift, links - a * drift, bend - b * drift, dexterity - d * drift
+        return min(hand, links, bend, dexterity) >= 0.0
 
 
 class Gap(NamedTuple):
@@ -121,10 +120,9 @@ class WholeArm:
     ) -> None:
         self.body, self.limits, self.area = body, limits, area
         self._handover = handover_zone
-        self._solids = {**solids, **area.fixtures}
         self._clearance = limits.min_clearance_m + PREDICTION_SLACK_M
         moving = [(i, part) for i, part in enumerate(body.parts) if part.frame > 0]
-        self._touching = [(i, name, part.tip) for name in self._solids for i, part in moving]
+        self._touching = [(i, part.tip, *named) for named in {**solids, **area.fixtures}.items() for i, part in moving]
         self._meeting = self._pairs_with_self()
         self.gap_labels = self._label()
         by_kind = zip(*(label.rates for label in self.gap_labels), strict=True)
@@ -139,8 +137,8 @@ class WholeArm:
         zone = self.area.work_zone
         inside = zone.depth(posture.ee.origin) if zone is not None else -inf
         gaps = []
-        for index, name, tip in self._touching:
-            gap = self._solids[name].distance(capsules[index]) - needed
+        for index, tip, _, solid in self._touching:
+            gap = solid.distance(capsules[index]) - needed
             gaps.append(max(gap, inside) if tip else gap)
         gaps += [capsule_distance(capsules[i], capsules[j]) - needed for i, j in self._meeting]
         (x, y, z), (ax, ay, az) = posture.ee.z, self.area.approach
@@ -159,10 +157,10 @@ class WholeArm:
         """Direction in which moving the end effector opens gap ``index`` fastest; None where that is not so simple."""
         if index >= len(self._touching):
             return None
-        i, name, tip = self._touching[index]
+        i, tip, _, solid = self._touching[index]
         if self.body.parts[i].frame != self.body.ee_frame:
             return None
-        solid, zone, ee = self._solids[name], self.area.work_zone, posture.ee.origin
+        zone, ee = self.area.work_zone, posture.ee.origin
         if tip and zone is not None and zone.depth(ee) > solid.distance(posture.capsules[i]) - self._clearance:
             return zone.inward(ee)
         return solid.away(posture.capsules[i])
@@ -170,10 +168,7 @@ class WholeArm:
     def outlook(self, view: View, posture: Posture, gaps: Sequence[float], rests: Rests) -> Outlook:
         """How far hand and joints may move before any of these gaps can have closed; of a gap that both can close, half
         is granted to each."""
-        granted = [inf] * len(self._closing)
-        for kind, closing in enumerate(self._closing):
-            for index, rate in closing:
-                granted[kind] = min(granted[kind], gaps[index] / rate)
+        granted = [min([gaps[index] / rate for index, rate in closing], default=inf) for closing in self._closing]
         turn, hand, links, bend, change = granted
         dexterity = min(view.dexterity, posture.dexterity)
         pace = next((i for i, share in enumerate(PACES) if share <= dexterity - PACE_RESERVE), len(PACES) - 1)
@@ -205,7 +200,7 @@ class WholeArm:
             moving = float(hands + links)
             return Gap("S32", f"{parts[0].name} and {about}", hand=hands and moving, links=links and moving)
 
-        labels = [gap(name, i) for i, name, _ in self._touching]
+        labels = [gap(name, i) for i, _, name, _ in self._touching]
         labels += [gap(body.parts[j].name, i, j) for i, j in self._meeting]
         labels.append(Gap("S33", "tilt of the tool", turn=1.0))
         if body.model.joints:

@@ -19,6 +19,7 @@ class OperationalSpace:
         model = world.model
         self._world, self._site, self._body = world, model.site(site).id, int(model.site(site).bodyid[0])
         self._jacobian, self._rate, self._solved = (np.zeros((6, model.nv)) for _ in range(3))
+        self._force = np.zeros(6)
 
     def force(self, acceleration: Sequence[float]) -> list[float]:
         """Force and torque (N, N m; base axes) for a linear and angular acceleration (m/s², rad/s²) of the site now."""
@@ -28,4 +29,7 @@ class OperationalSpace:
         mujoco.mj_jacDot(model, data, rate[:3], rate[3:], data.site_xpos[self._site], self._body)
         mujoco.mj_solveM(model, data, solved, jacobian)
         free = acceleration - rate @ data.qvel + solved @ (data.qfrc_bias - data.qfrc_passive)
-        return np.linalg.solve(jacobian @ solved.T, free).tolist()
+        factor = jacobian @ solved.T
+        mujoco.mju_cholFactor(factor, mujoco.mjMINVAL)
+        mujoco.mju_cholSolve(self._force, factor, free)
+        return self._force.tolist()

@@ -84,6 +84,28 @@ def test_dexterity_and_its_slope_are_those_of_the_scaled_jacobian(arm):
             assert view.dexterity_slope[index] == pytest.approx(slope, abs=2e-5)
 
 
+def test_links_move_as_fast_as_their_frames_say(arm):
+    """Origin and turn of each link's frame after a small motion of the joints, against :meth:`ArmBody.link_motion`."""
+    rng, step, body = np.random.default_rng(11), 1e-6, arm.body
+    extents = {part.frame: 0.0 for part in body.parts if 0 < part.frame < body.ee_frame}
+    for part in body.parts:
+        if part.frame in extents:
+            reach = max(np.linalg.norm(part.start_m), np.linalg.norm(part.end_m)) + part.radius_m
+            extents[part.frame] = max(extents[part.frame], reach)
+    for _ in range(20):
+        joints, moves = READY + rng.uniform(-0.7, 0.7, 7), rng.normal(size=(7, 3))
+        motion = body.link_motion(seen(arm, joints), moves)
+        for column in range(3):
+            before, after = (seen(arm, joints + s * step * moves[:, column]).frames for s in (-1.0, 1.0))
+            for link in range(1, 8):
+                away = np.subtract(after[link].origin, before[link].origin) / (2.0 * step)
+                axes = [np.cross(a, np.subtract(b, a)) for a, b in zip(before[link][:3], after[link][:3], strict=True)]
+                turn = np.sum(axes, axis=0) / (4.0 * step)
+                extent = extents.get(link)
+                fast = 0.0 if extent is None else np.linalg.norm(away) + extent * np.linalg.norm(turn)
+                assert motion[link - 1, column] == pytest.approx(fast, abs=1e-5)
+
+
 def test_null_motion_leaves_the_end_effector_where_it_is_and_is_told_from_other_motion(arm):
     rng = np.random.default_rng(9)
     for _ in range(20):
