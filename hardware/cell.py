@@ -128,6 +128,9 @@ class Cell:
     """What a task adds, by the task's name."""
     handover_zone: Box | None = None
     """Two arms: while both end effectors are inside, the hands may meet (S30)."""
+    other_arms: tuple[str, ...] = ()
+    """Two arms: names of the others, as :func:`load_cells` finds them in the file. Without their guards beside its own
+    none engages (S30)."""
     limits: Mapping[str, Limits] = field(default_factory=dict)
     """Named profiles; ``collaborative``, the default, always exists."""
 
@@ -218,5 +221,6 @@ def _cells_of_arms(shared: dict[str, Any], where: str) -> dict[str, Cell]:
         twin = next((other for other in cells if cells[other].mount == cell.mount), None)
         if twin is not None:
             raise CellError(f"{where}: arms {twin} and {name} stand in the same place; give each its mount")
-        cells[name] = dataclasses.replace(cell, name=f"{cell.name}.{name}")
+        others = tuple(other for other in arms if other != name)
+        cells[name] = dataclasses.replace(cell, name=f"{cell.name}.{name}", other_arms=others)
     return cells

@@ -1,4 +1,4 @@
-"""The commands of ``robot-rl`` that belong to the robot's side: blackbox, guard.
+"""The commands of ``robot-rl`` that belong to the robot's side: arm, blackbox, guard.
 
 Found as entry points; what a command must be is written in ``robot_rl/cli.py`` (``Runnable``). Nothing of that package
 is imported here, and nothing heavy before a command runs.
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
+
+Wish = Literal["status", "engage", "hold", "resume", "reset", "disarm", "recover"]
+"""What an operator may ask of a guard; ``hardware/guard_socket.py`` says what each does."""
 
 
 @dataclass(kw_only=True)
@@ -49,6 +52,49 @@ class GuardCommand:
         folder = self.folder or runtime_folder(cell.name)
         times = run_guard(cell, folder, self.profile, self.realtime, self.control_hz, self.task)
         return {"cell": cell.name, "ticks": len(times.ticks), "missed_ticks": times.missed, **times.percentiles()}
+
+
+@dataclass(kw_only=True)
+class ArmRequest:
+    """Ask the guard that runs (robot-rl guard) for something, as its operator: what it does then is printed.
+
+    status: say how things are. engage: DISARMED to ARMED. hold: a controlled stop. resume: HOLD to ARMED. reset: any
+    mode to DISARMED. disarm: a controlled stop that ends DISARMED. recover: have the arm clear an error of its own.
+    """
+
+    do: Annotated[Wish, tyro.conf.Positional]
+    """What is asked for."""
+    cell: str = "twin"
+    """Cell by name, or the path of its .toml file, as the guard was given it."""
+    folder: Path | None = None
+    """The guard's folder, where it was given one."""
+    reason: str = "the operator asked for it"
+    """Of a hold; it is what everybody reads who finds the arm standing."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> ArmRequest:
+        return cls(do=tyro.MISSING)
+
+    def run(self) -> Mapping[str, Any]:
+        from dataclasses import asdict
+
+        from hardware.cell import load_cell
+        from hardware.devices import runtime_folder
+        from hardware.guard_process import SOCKET
+        from hardware.guard_socket import GuardClient
+
+        client = GuardClient((self.folder or runtime_folder(load_cell(self.cell).name)) / SOCKET)
+        try:
+            status = client.request(self.do, reason=self.reason)
+        finally:
+            client.close()
+        if status.error:
+            raise ValueError(f"{self.do} was refused: {status.error}")
+        found = asdict(status)
+        del found["error"]
+        return found
 
 
 @dataclass(kw_only=True)

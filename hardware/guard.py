@@ -118,8 +118,7 @@ class Guard:
                 due = now + 1e-9
                 commands = tuple(command for arrival_s, command in self._inbox if arrival_s <= due)
                 self._inbox = [entry for entry in self._inbox if entry[0] > due]
-            others = tuple(other.presence for other in self.neighbours if other.presence is not None)
-            inputs = GuardInputs(arm_state, teleop_sample, commands, cameras, link, disk, others)
+            inputs = GuardInputs(arm_state, teleop_sample, commands, cameras, link, disk, self._others())
             self._disk = disk
             self._state, executed = step(self.settings, self._state, inputs, now)
             if self.neighbours:
@@ -133,11 +132,12 @@ class Guard:
         the last command.
 
         Raises :class:`EngageError` when not disarmed, too soon after a stop (S11), before everything has streamed for a
-        while (S10), with too little disk (S26), or when the arm cannot be read or stands outside the workspace.
+        while (S10), with too little disk (S26), without the cell's other arms (S30), or when the arm cannot be read or
+        stands outside the workspace.
         """
         with self._lock:
             state, pose = self._state, arm_state.T_base_ee
-            may_engage(self.settings, state, arm_state, self._disk, now)
+            may_engage(self.settings, state, arm_state, self._disk, now, self._others())
             last = state.gripper
             if gripper != Gripper.HOLD:
                 last = gripped(self.settings, gripper, -inf)
@@ -211,6 +211,10 @@ class Guard:
         """From now on the policy commands at ``control_hz`` (S2)."""
         with self._lock:
             self.settings = self.settings.at_rate(control_hz)
+
+    def _others(self) -> tuple[Presence, ...]:
+        """Where the other arms are that have been seen."""
+        return tuple(other.presence for other in self.neighbours if other.presence is not None)
 
     def _flush(self) -> None:
         self._inbox.clear()

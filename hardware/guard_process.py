@@ -171,7 +171,7 @@ class GuardProcess:
                 self.robot.hold(str(request.get("reason", "the operator asked for it"))[:200])
             elif wish != "status":
                 raise ValueError(f"no request {wish!r}")
-        except EngageError as refused:
+        except (EngageError, ConnectionError) as refused:
             error = str(refused)
         return self.status(error)
 

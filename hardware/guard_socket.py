@@ -7,6 +7,8 @@
 ``{"do": "hold"}``              a controlled stop; ``reason`` is optional
 ``{"do": "resume"}``            the operator: HOLD → ARMED
 ``{"do": "reset"}``             the operator: any mode → DISARMED
+``{"do": "disarm"}``            a controlled stop that ends DISARMED
+``{"do": "recover"}``           the operator: have the arm clear its own errors, in HOLD or FAULT (S12); ends DISARMED
 ==============================  ========================================================================================
 
 A packet that cannot be read is counted (S21) and dropped. What is read is no more trusted than a policy: the guard
@@ -156,9 +158,15 @@ class GuardClient:
         self._send({**request, "sequence": command.sequence, "session": command.session})
 
     def request(self, do: str, **values: Any) -> GuardStatus:
-        """``status``, ``engage``, ``hold``, ``resume`` or ``reset``; a refusal is in the answer's ``error``."""
+        """Ask for one of the above; a refusal is in the answer's ``error``. Raises ``ConnectionError`` for a guard that
+        ended, ``TimeoutError`` for one that does not answer."""
         self._send({"do": do, **values})
-        answer = self._socket.recv(1 << 16)
+        try:
+            answer = self._socket.recv(1 << 16)
+        except TimeoutError:
+            raise TimeoutError("the guard does not answer: it hangs, or does not know this request") from None
+        except OSError:
+            answer = b""
         if not answer:
             raise ConnectionError("the guard is gone")
         fields: dict[str, Any] = json.loads(answer)
@@ -169,4 +177,7 @@ class GuardClient:
         self._socket.close()
 
     def _send(self, request: Mapping[str, Any]) -> None:
-        self._socket.send(json.dumps(request).encode())
+        try:
+            self._socket.send(json.dumps(request).encode())
+        except BrokenPipeError:
+            raise ConnectionError("the guard is gone") from None

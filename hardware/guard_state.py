@@ -35,6 +35,8 @@ class GuardSettings:
     """Observations that may be dropped in their window (S18)."""
     enable_switch: bool
     """The cell has an enable switch (S15)."""
+    other_arms: tuple[str, ...]
+    """The cell's others, whose guards must be joined to this one (S30)."""
     translation: Profiles
     rotation: Profiles
     paces: tuple[tuple[Profiles, Profiles], ...]
@@ -65,6 +67,7 @@ class GuardSettings:
             command_timeout_s=inf,
             max_dropped=inf,
             enable_switch=cell.teleop.enable_switch,
+            other_arms=cell.other_arms,
             translation=translation,
             rotation=rotation,
             paces=paces(translation, rotation),

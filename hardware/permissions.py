@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite
 
 from hardware.geometry import pose_distance
 from hardware.guard_inputs import DiskHealth
 from hardware.guard_state import GuardSettings, GuardState
 from hardware.interfaces import ArmState, GuardMode, Pose
+from hardware.posture import Presence
 
 MISFIT_M, MISFIT_RAD = 0.03, 0.15
 """Reported pose against reported joints: more than the lead that S7 allows, less than another tool would make."""
@@ -17,10 +19,23 @@ class EngageError(RuntimeError):
     """The guard refused to engage, to resume or to recover; the message says why and what to do."""
 
 
-def may_engage(settings: GuardSettings, state: GuardState, arm: ArmState, disk: DiskHealth | None, now: float) -> None:
-    """DISARMED, no cause to stop for a while (S11), room to record (S26), everything streaming (S10), inside (S4)."""
+def may_engage(
+    settings: GuardSettings,
+    state: GuardState,
+    arm: ArmState,
+    disk: DiskHealth | None,
+    now: float,
+    neighbours: Sequence[Presence] = (),
+) -> None:
+    """DISARMED, the cell's other arms in sight (S30), no cause to stop for a while (S11), room to record (S26),
+    everything streaming (S10), inside (S4)."""
     if state.mode is not GuardMode.DISARMED:
         raise EngageError(f"the guard is {state.mode.name}, not DISARMED; reset it before engaging")
+    if len(neighbours) < len(settings.other_arms):
+        raise EngageError(
+            f"S30: of the cell's other arms ({', '.join(settings.other_arms)}) {len(neighbours)} can be seen; join "
+            "their guards to this one (hardware.neighbours.join) and let all of them tick"
+        )
     _has_stopped(settings, state, now)
     _can_record(settings, disk)
     pose, limits = arm.T_base_ee, settings.limits

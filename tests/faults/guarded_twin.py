@@ -79,7 +79,7 @@ class GuardedTwin:
                 return False
             return True
 
-        wait_for(reached, 30.0, self.guard)
+        wait_for(reached, 60.0, self.guard)
         return clients[0]
 
     def drive(self, velocity_m_s: Vector3, seconds: float, hz: float = 20.0) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import nan
+from math import inf, nan
 from typing import Any
 
 import numpy as np
+import pytest
 
 from hardware.camera_health import CameraHealth
 from hardware.cell import Cell, load_cell
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeClock, FakeTeleop
 from hardware.guard import Guard
 from hardware.guard_inputs import DiskHealth, GuardInputs, LinkHealth
-from hardware.interfaces import ArmCommand, ExecutedCommand, Gripper, GuardMode, Pose
+from hardware.interfaces import ArmCommand, ExecutedCommand, Gripper, GuardMode, Pose, Source
 
 NAN_POSE = Pose((nan, 0.0, 0.2), (0.0, 0.0, 0.0, 1.0))
 
@@ -116,3 +117,34 @@ class Rig:
     def twists(self) -> np.ndarray:
         """Reference twists, (ticks, 6)."""
         return np.array([executed.reference.twist for executed in self.trace])
+
+
+def ready(**changes) -> Rig:
+    """Disarmed, all streaming for long."""
+    rig = Rig(**changes)
+    rig.tick(150)
+    return rig
+
+
+def once(rig: Rig, **link) -> ExecutedCommand:
+    """One tick that hears this of the link, which is quiet afterwards."""
+    rig.link = LinkHealth(**link)
+    executed = rig.tick()
+    rig.link = LinkHealth()
+    return executed
+
+
+def running(control_hz: float | None = None) -> Rig:
+    rig = Rig(control_hz=None).engage()
+    rig.ask(POINTING_DOWN)
+    rig.tick(20)
+    if control_hz is not None:
+        rig.guard.settings = replace(rig.guard.settings.at_rate(control_hz), command_timeout_s=inf)
+    return rig
+
+
+def assert_held(executed: ExecutedCommand, limit: str, amount: float, source: Source = Source.HOLD) -> None:
+    assert (executed.mode, executed.source) == (GuardMode.HOLD, Source.HOLD)
+    assert executed.reason.startswith(f"{limit}: ")
+    (refusal,) = (refusal for refusal in executed.refusals if refusal.limit == limit)
+    assert (refusal.amount, refusal.source) == (pytest.approx(amount), source)
