@@ -13,10 +13,7 @@ times what the tests do.
 from __future__ import annotations
 
 import configparser
-import hashlib
 import importlib
-import importlib.abc
-import importlib.util
 import json
 import os
 import signal
@@ -31,29 +28,15 @@ from typing import Any
 import tyro
 
 from benchmarks.mutants import Mutant, mutants
+from benchmarks.mutation_tests import PRELOADED, ROOT, Test, digest, judge, path_of, test_files, tests_by_line, tests_of
 from benchmarks.page import put
 from hardware.toml_dataclass import read_toml
 
-ROOT = Path(__file__).resolve().parent.parent
 COVERAGE = ROOT / "tests" / "hardware" / "core.coveragerc"
 """Says which modules of ``hardware`` are the core."""
-TESTS = ("tests/hardware",)
-"""Where the core's tests are."""
-EXCLUDED = ("recording", "black_box", "clock", "cell", "guard_process", "guard_socket", "devices")
-"""Test modules that run the core's lines but judge something else."""
 RESULTS = ROOT / "benchmarks" / "results" / "mutation.jsonl"
 SURVIVORS = ROOT / "benchmarks" / "mutation.md"
 EXPLANATIONS = ROOT / "benchmarks" / "mutation.toml"
-_PRELOADED = (
-    "numpy",
-    "scipy.spatial.transform",
-    "hypothesis",
-    "hypothesis.strategies",
-    "pytest",
-    "ruckig",
-    "mcap.writer",
-)
-_OURS = ("hardware", "sim", "robot_rl", "tests", "benchmarks.fuzz")
 _KILLED, _SURVIVED, _TIMED_OUT = "killed", "survived", "timeout"
 
 
@@ -76,129 +59,6 @@ class Options:
     """Only this many mutants a module, drawn evenly; 0 for all."""
     page: bool = True
     """Write the score into RESULTS.md and the survivors into mutation.md."""
-
-
-@dataclass(frozen=True)
-class Test:
-    """A test that runs a line, and how long it takes."""
-
-    node: str
-    seconds: float
-
-
-class _Replacement(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
-    """Loads one module from given source."""
-
-    def __init__(self, module: str, source: str):
-        self.module, self.source = module, source
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
-        return importlib.util.spec_from_loader(fullname, self) if fullname == self.module else None
-
-    def get_filename(self, fullname: str) -> str:
-        return f"<mutant of {self.module}>"
-
-    def get_data(self, path: Any) -> bytes:
-        return self.source.encode()
-
-
-def path_of(module: str) -> Path:
-    return ROOT / "hardware" / f"{module}.py"
-
-
-def digest(*paths: Path) -> str:
-    """Of the contents of ``paths``."""
-    found = hashlib.sha256()
-    for path in paths:
-        found.update(path.read_bytes())
-    return found.hexdigest()[:12]
-
-
-def test_files() -> list[Path]:
-    found = [path for folder in TESTS for path in sorted((ROOT / folder).glob("test_*.py"))]
-    return [path for path in found if not any(path.stem == f"test_{name}" for name in EXCLUDED)]
-
-
-def tests_by_line(modules: Sequence[str]) -> dict[tuple[str, int], list[Test]]:
-    """Which tests run which line of ``modules``, fastest first: one run of the tests under coverage."""
-    pid = os.fork()
-    folder = RESULTS.parent / "mutation_coverage"
-    folder.mkdir(parents=True, exist_ok=True)
-    data = folder / "data"
-    if pid == 0:
-        os._exit(_measure_coverage(modules, data))
-    _, status = os.waitpid(pid, 0)
-    if os.waitstatus_to_exitcode(status) != 0:
-        raise SystemExit("the guard's tests fail without any mutant: mend them first (pytest tests/hardware)")
-    durations: dict[str, float] = json.loads((folder / "durations.json").read_text())
-    from coverage import CoverageData
-
-    measured = CoverageData(str(data))
-    measured.read()
-    lines: dict[tuple[str, int], list[Test]] = {}
-    for module in modules:
-        for line, contexts in measured.contexts_by_lineno(str(path_of(module))).items():
-            nodes = {context.partition("|")[0] for context in contexts if context}
-            tests = [Test(node, durations.get(node, 1.0)) for node in nodes]
-            lines[module, line] = sorted(tests, key=lambda test: test.seconds)
-    return lines
-
-
-def tests_of(module: str, mutant: Mutant, lines: Mapping[tuple[str, int], list[Test]]) -> list[Test]:
-    """The tests that run the mutant's line or the beginning of its statement. What runs at import concerns all."""
-    found = lines.get((module, mutant.line)) or lines.get((module, mutant.statement))
-    if found:
-        return found
-    every = {test for (name, _), tests in lines.items() if name == module for test in tests}
-    return sorted(every, key=lambda test: test.seconds)
-
-
-def _measure_coverage(modules: Sequence[str], data: Path) -> int:
-    import pytest
-    from coverage import Coverage
-
-    coverage = Coverage(str(data), include=[str(path_of(module)) for module in modules], config_file=False)
-    durations: dict[str, float] = defaultdict(float)
-
-    class Plugin:
-        @pytest.hookimpl(hookwrapper=True)
-        def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
-            coverage.switch_context(item.nodeid)
-            yield
-            coverage.switch_context("")
-
-        def pytest_runtest_logreport(self, report: Any) -> None:
-            durations[report.nodeid] += report.duration
-
-    coverage.start()
-    code = _pytest([str(path) for path in test_files()], Plugin())
-    coverage.stop()
-    coverage.save()
-    (data.parent / "durations.json").write_text(json.dumps(durations))
-    return int(code)
-
-
-def _pytest(arguments: Sequence[str], *plugins: object) -> int:
-    import pytest
-    from hypothesis import Phase, settings
-
-    settings.register_profile("mutation", phases=(Phase.explicit, Phase.generate), database=None, deadline=None)
-    settings.load_profile("mutation")
-    options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore", "--no-header", "--tb=no"]
-    return int(pytest.main([*options, *arguments], plugins=list(plugins)))
-
-
-def judge(module: str, mutant: Mutant, tests: Sequence[Test]) -> int:
-    """In a forked process: 0 if every test passes with the mutant in place."""
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(60 + int(20.0 * sum(test.seconds for test in tests)))
-    for name in [name for name in sys.modules if name.split(".")[0] in _OURS or name in _OURS]:
-        del sys.modules[name]
-    sys.meta_path.insert(0, _Replacement(f"hardware.{module}", mutant.source))
-    return _pytest([test.node for test in tests])
 
 
 class Run:
@@ -266,7 +126,7 @@ class Run:
         pid, status = os.wait()
         module, mutant, begin = self._running.pop(pid)
         code = os.waitstatus_to_exitcode(status)
-        outcome = _SURVIVED if code == 0 else _TIMED_OUT if code == -signal.SIGALRM else _KILLED
+        outcome = _SURVIVED if code == 0 else _TIMED_OUT if -code in (signal.SIGPROF, signal.SIGALRM) else _KILLED
         self._note(module, mutant, outcome, time.monotonic() - begin)
         return 1
 
@@ -329,7 +189,7 @@ def main() -> None:
     os.chdir(ROOT)
     os.environ["OMP_NUM_THREADS"] = "1"
     sys.path.insert(0, str(ROOT))
-    for module in _PRELOADED:
+    for module in PRELOADED:
         importlib.import_module(module)
     run = Run(options)
     try:

@@ -165,7 +165,7 @@ class GuardClient:
             answer = self._socket.recv(1 << 16)
         except TimeoutError:
             raise TimeoutError("the guard does not answer: it hangs, or does not know this request") from None
-        except OSError:
+        except ConnectionError:
             answer = b""
         if not answer:
             raise ConnectionError("the guard is gone")
@@ -179,5 +179,5 @@ class GuardClient:
     def _send(self, request: Mapping[str, Any]) -> None:
         try:
             self._socket.send(json.dumps(request).encode())
-        except BrokenPipeError:
+        except ConnectionError:
             raise ConnectionError("the guard is gone") from None
