@@ -32,7 +32,7 @@ PRELOADED = (
     "mcap.writer",
 )
 """What the parent imports once for all of its children."""
-_OURS = ("hardware", "sim", "robot_rl", "tests", "benchmarks.fuzz")
+_OURS = ("hardware", "sim", "robot_rl", "tests", "benchmarks.fuzz", "benchmarks.fuzz_judge")
 _SLOWER = 20.0
 """A mutant whose tests take this many times longer does not end."""
 

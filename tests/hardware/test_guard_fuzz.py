@@ -51,14 +51,14 @@ def test_it_notices_commands_of_another_session(monkeypatch):
 )
 def test_it_notices_a_looser_limit(monkeypatch, limit, says):
     fuzzer = Fuzzer(0)
-    fuzzer.limits = replace(Limits(), **{limit: 0.7 * getattr(Limits(), limit)})
+    fuzzer.judge.limits = replace(Limits(), **{limit: 0.7 * getattr(Limits(), limit)})
     with pytest.raises(LeakError, match=says):
         fuzzer.run(INPUTS)
 
 
 def test_it_notices_a_target_outside_the_box(monkeypatch):
     fuzzer = Fuzzer(0)
-    low, high = fuzzer.box.min_m, fuzzer.box.max_m
-    fuzzer.box = replace(fuzzer.box, min_m=(low[0], low[1] + 0.01, low[2]), max_m=high)
+    low, high = fuzzer.judge.box.min_m, fuzzer.judge.box.max_m
+    fuzzer.judge.box = replace(fuzzer.judge.box, min_m=(low[0], low[1] + 0.01, low[2]), max_m=high)
     with pytest.raises(LeakError, match="outside the box"):
         fuzzer.run(10 * INPUTS)
