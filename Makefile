@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard fuzz mutation lock clean
+.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-random fuzz mutation lock clean
 .PHONY: test-ros demo-ros faults-ros bench-ros
 
 PYTHON ?= python3
@@ -57,6 +57,9 @@ bench-gym-hil: $(GYM_HIL)/.ready renderer  ## gym-hil's PandaPickCube, in an env
 
 bench-guard: $(READY)  ## loop timing of the guard's process under load, and the properties on the twin at length
 	$(BIN)/python -m benchmarks.guard_timing $(ARGS)
+
+bench-random: $(READY)  ## a random policy behind the guard, 10,000 steps of each task, judged by the physics
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.random_policy $(ARGS)
 
 fuzz: $(DEV)  ## a million random inputs to the guard, and long random stories on the twin's arm
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)

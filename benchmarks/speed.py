@@ -1,4 +1,5 @@
-"""``make bench``: environment steps/s with state and with two cameras, learner updates/s. A measurement, not a test."""
+"""``make bench``: environment steps/s with state and with two cameras, a tick of the guard, learner updates/s. A
+measurement, not a test."""
 
 from __future__ import annotations
 
@@ -6,11 +7,14 @@ import json
 import os
 import platform
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tyro
 
+from hardware import guard
 from robot_rl.benchmark import bench_env, bench_learner
 from robot_rl.command import task_id
 from robot_rl.rollout import EnvSpec
@@ -30,12 +34,40 @@ class Speed:
     """Print one JSON object."""
 
 
+def bench_guard(env_id: str, seconds: float, seed: int = 0) -> dict[str, float]:
+    """Cost of one tick of the guard's core under random actions, µs, and of an environment step in processor time: what
+    counts on a machine that does other things too."""
+    env, costs, step = EnvSpec(env_id).make(), list[float](), guard.step
+
+    def timed(*arguments: Any) -> Any:
+        began = time.perf_counter()
+        result = step(*arguments)
+        costs.append(time.perf_counter() - began)
+        return result
+
+    guard.step = timed
+    try:
+        began, figures = time.process_time(), bench_env(env, seconds, seed)
+        spent = time.process_time() - began
+    finally:
+        guard.step = step
+    tick_us = 1e6 * np.quantile(costs, (0.5, 0.99))
+    steps = figures["env_steps_s"] * seconds
+    return {
+        "guard_tick_median_us": float(tick_us[0]),
+        "guard_tick_p99_us": float(tick_us[1]),
+        "guard_share": sum(costs) / spent,
+        "step_cpu_ms": 1e3 * spent / steps,
+    }
+
+
 def measure(options: Speed) -> dict[str, Any]:
     """All figures, by name."""
     env_id = task_id(options.task)
     result: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "task": options.task}
     state = bench_env(EnvSpec(env_id).make(), options.seconds)
     result |= {f"state_{name}": value for name, value in state.items()}
+    result |= bench_guard(env_id, options.seconds)
     try:
         views = bench_env(EnvSpec(env_id, {"cameras": options.cameras}).make(), options.seconds)
         result |= {f"{len(options.cameras)}_cameras_{name}": value for name, value in views.items()}

@@ -129,6 +129,7 @@ def load_arms(tmp_path, text: str):
 
 def test_arms_share_what_stands_outside_their_tables_and_keep_what_stands_inside(tmp_path):
     cells = load_arms(tmp_path, MINIMAL + ARMS)
+    assert {name: cell.other_arms for name, cell in cells.items()} == {"left": ("right",), "right": ("left",)}
     left, right = cells["left"], cells["right"]
     assert (left.name, right.name) == ("lab.left", "lab.right")
     assert (left.mount.position_m[1], right.mount.position_m[1], right.mount.yaw_rad) == (0.4, -0.4, 1.0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hardware.fakes import POINTING_DOWN, shifted
+from hardware.guard import EngageError
 from hardware.guard_inputs import LinkHealth
 from hardware.interfaces import ArmState, GuardMode, Refusal, Source
 from hardware.neighbours import join, presence
-from tests.hardware.rig import Rig
+from tests.hardware.rig import Rig, fake_cell
 
 FAR = shifted(POINTING_DOWN, (0.2, 0.0, 0.1))
 
@@ -165,3 +166,21 @@ def test_s30_whether_it_holds_for_a_reason_of_its_own(mode, reason, holds):
     rig = Rig().engage()
     state = rig.guard.state._replace(mode=mode, reason=reason)
     assert presence(rig.guard.settings, state, rig.arm.read()).holds is holds
+
+
+def test_s30_an_arm_of_several_is_not_engaged_without_the_others_guards_beside_its_own():
+    """Not unjoined, not joined to too few, not before the other has been seen."""
+    alone, other, third = Rig(fake_cell(other_arms=("left", "right"))), Rig(), Rig()
+    alone.tick(150)
+    with pytest.raises(EngageError, match=r"S30: of the cell's other arms \(left, right\) 0 can be seen; join"):
+        alone.engage()
+    join(alone.guard, other.guard)
+    both(alone, other)
+    with pytest.raises(EngageError, match=r"S30: .* 1 can be seen"):
+        alone.engage()
+    join(alone.guard, other.guard, third.guard)
+    with pytest.raises(EngageError, match=r"S30: .* 1 can be seen"):
+        alone.engage()
+    third.tick()
+    alone.engage()
+    assert alone.guard.mode is GuardMode.ARMED
