@@ -49,7 +49,8 @@ def test_s26_a_disk_that_fills_in_an_episode_leaves_every_step_that_was_flushed(
     steps = write_until_full(tmp_path / "a.mcap")
     path = recover_recording(tmp_path / f"a.mcap{PART}")
     assert path is not None and not (tmp_path / f"a.mcap{PART}").exists()
-    assert len(robots(read_recording(path))) == steps > 3
+    # The step that was refused may be whole too: closing the file tries once more.
+    assert 3 < steps <= len(robots(read_recording(path))) <= steps + 1
 
 
 def test_s26_the_guard_holds_in_the_tick_that_hears_of_a_failed_write():
