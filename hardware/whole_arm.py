@@ -20,8 +20,9 @@ from hardware.posture import HELD, ArmBody, Posture, Presence, View
 from hardware.reference import Profile, Profiles
 from hardware.surroundings import TaskArea
 
-PREDICTION_SLACK_M, PREDICTION_SLACK_RAD = 0.005, 0.02
-"""Added to distances, joint margins and tilt: what the arm may be off from its predicted posture."""
+PREDICTION_SLACK_M, PREDICTION_SLACK_RAD, JOINT_SLACK_RAD = 0.007, 0.02, 0.06
+"""Added to distances, tilt and joint margins: what the arm may be off from its predicted posture. The elbow of a
+redundant arm goes on a little when the hand has stopped."""
 GROWTH = 1.25
 """Motions per motion of the end effector may grow by this while a look is good."""
 PACES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
@@ -145,7 +146,7 @@ class WholeArm:
         tilt = acos(min(max(x * ax + y * ay + z * az, -1.0), 1.0))
         gaps.append(limits.max_tilt_rad - PREDICTION_SLACK_RAD - tilt)
         if self.body.model.joints:
-            margin = limits.min_joint_margin_rad + PREDICTION_SLACK_RAD
+            margin = limits.min_joint_margin_rad + JOINT_SLACK_RAD
             for q, joint in zip(posture.joints_rad, self.body.model.joints, strict=True):
                 gaps.append(min(q - joint.min_rad, joint.max_rad - q) - margin)
             gaps.append(posture.dexterity - limits.min_dexterity)

@@ -56,7 +56,7 @@ def test_inside_the_zone_hands_may_meet_as_deep_as_the_own_one_is():
 
 def test_a_hand_that_would_leave_the_zone_from_beside_another_breaks_the_limit_the_further_the_more():
     one, other = arm(ZONE), shifted(OTHER, (0.0, 0.0, 0.09))
-    gaps = [gap(one, shifted(POINTING_DOWN, (0.0, 0.0, up)), presence(one, other)) for up in (0.094, 0.096, 0.105)]
+    gaps = [gap(one, shifted(POINTING_DOWN, (0.0, 0.0, up)), presence(one, other)) for up in (0.092, 0.096, 0.105)]
     assert gaps[0] > 0.0 > gaps[1] > gaps[2]
 
 
