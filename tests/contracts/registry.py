@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 import pytest
 
+from hardware.cameras.realsense import RealSenseCamera
+from hardware.cameras.uvc import UvcCamera
 from hardware.cell import load_cells
 from hardware.clock import RealClock
+from hardware.device_settings import CameraSettings, TeleopSettings
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
 from hardware.interfaces import Arm, Camera, Clock, Gripper, NoTeleop, ResetPlan, Robot, TeleopDevice
 from hardware.local_robot import LocalRobot
+from hardware.teleop.gamepad import Gamepad
+from hardware.teleop.keyboard import Keyboard
+from hardware.teleop.spacemouse import SpaceMouse
 from sim.drivers import SimArm, SimCamera, SimClock
 from sim.envs import make
 from sim.scripted_human import ScriptedHuman
 from sim.tasks import make_task
 from sim.world import RendererUnavailable, World
+from tests.hardware.cameras.rig import NetworkCamera, SoftwareRealSense
 from tests.hardware.rig import fake_cell
+from tests.hardware.teleop.rig import FULL, HidDevice, Joystick, motion_report, plug_in
 
 T = TypeVar("T")
 
@@ -30,6 +41,12 @@ class Bench(Generic[T]):
 
     device: T
     clock: Clock
+    free: Callable[[], object] = lambda: None
+    """Ends what stands in for the device's other end."""
+
+    def close(self) -> None:
+        self.device.close()  # type: ignore[attr-defined]
+        self.free()
 
     def wait(self, seconds: float) -> None:
         self.clock.sleep_until(self.clock.now() + seconds)
@@ -39,7 +56,7 @@ class Bench(Generic[T]):
 class RobotBench(Bench[Robot]):
     """A robot and a plan it can carry out."""
 
-    plan: ResetPlan
+    plan: ResetPlan = field(kw_only=True)
 
 
 def fake_arm() -> Bench[Arm]:
@@ -88,6 +105,44 @@ def sim_camera() -> Bench[Camera]:
     return Bench(camera, clock)
 
 
+def realsense_camera(depth: bool) -> Bench[Camera]:
+    source = SoftwareRealSense(depth=depth)
+    source.play()
+    camera = RealSenseCamera("front", CameraSettings(depth=depth), RealClock(), devices=lambda: [source.device])
+    camera.connect()
+    return Bench(camera, camera.clock, source.stop)
+
+
+def uvc_camera() -> Bench[Camera]:
+    pytest.importorskip("cv2", reason="needs the extra 'uvc'")
+    source = NetworkCamera()
+    camera = UvcCamera("front", CameraSettings(path=source.address), RealClock())
+    camera.connect()
+    return Bench(camera, camera.clock, source.close)
+
+
+def spacemouse() -> Bench[TeleopDevice]:
+    pytest.importorskip("pyspacemouse", reason="needs the extra 'spacemouse' and libhidapi", exc_type=Exception)
+    patch = pytest.MonkeyPatch()
+    hid = HidDevice(Path(tempfile.mkdtemp()) / "hidraw0")
+    plug_in(patch, [hid])
+    hid.send(motion_report(x=FULL, ry=-FULL // 2))
+    return Bench(SpaceMouse(TeleopSettings(), RealClock()), RealClock(), patch.undo)
+
+
+def gamepad() -> Bench[TeleopDevice]:
+    joystick = Joystick(Path(tempfile.mkdtemp()) / "js0")
+    joystick.axis(1, -1.0)
+    return Bench(Gamepad(TeleopSettings(path=joystick.path), RealClock()), RealClock(), joystick.unplug)
+
+
+def keyboard() -> Bench[TeleopDevice]:
+    hand, terminal = os.openpty()
+    path = os.ttyname(terminal)
+    os.write(hand, b"w")
+    return Bench(Keyboard(TeleopSettings(path=path), RealClock()), RealClock(), lambda: os.close(hand))
+
+
 def scripted_human() -> Bench[TeleopDevice]:
     twin = make_task("reach")
     twin.reset(np.random.default_rng(0), teleport=True)
@@ -97,13 +152,13 @@ def scripted_human() -> Bench[TeleopDevice]:
 def fake_robot() -> RobotBench:
     clock = FakeClock(delays_s={"command": 0.02})
     robot = LocalRobot(FakeArm(clock), {"front": FakeCamera(clock)}, NoTeleop(), fake_cell(cameras={}), clock)
-    return RobotBench(robot, clock, ResetPlan(shifted(POINTING_DOWN, (0.02, 0.01, -0.03)), Gripper.OPEN))
+    return RobotBench(robot, clock, plan=ResetPlan(shifted(POINTING_DOWN, (0.02, 0.01, -0.03)), Gripper.OPEN))
 
 
 def sim_robot(teleport: bool) -> RobotBench:
     env = make("reach")
     plan = env.task.reset(np.random.default_rng(0), teleport)
-    return RobotBench(env.robot, env.robot.clock, plan)
+    return RobotBench(env.robot, env.robot.clock, plan=plan)
 
 
 CLOCKS: dict[str, Callable[[], Clock]] = {
@@ -112,11 +167,20 @@ CLOCKS: dict[str, Callable[[], Clock]] = {
     "real": RealClock,
 }
 ARMS: dict[str, Callable[[], Bench[Arm]]] = {"fake": fake_arm, "sim": sim_arm, "sim_second": sim_second_arm}
-CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {"fake": fake_camera, "sim": sim_camera}
+CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {
+    "fake": fake_camera,
+    "sim": sim_camera,
+    "realsense": lambda: realsense_camera(depth=False),
+    "realsense_depth": lambda: realsense_camera(depth=True),
+    "uvc": uvc_camera,
+}
 TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
     "none": lambda: Bench(NoTeleop(), FakeClock()),
     "fake": lambda: Bench(FakeTeleop(), FakeClock()),
     "scripted_human": scripted_human,
+    "spacemouse": spacemouse,
+    "gamepad": gamepad,
+    "keyboard": keyboard,
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
     "local_fake": fake_robot,

@@ -18,7 +18,7 @@ TICK_S = 0.01
 def bench(request):
     bench = ARMS[request.param]()
     yield bench
-    bench.device.close()
+    bench.close()
 
 
 def drive(bench: Bench[Arm], speed_m_s: float, ticks: int):

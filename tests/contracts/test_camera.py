@@ -14,7 +14,7 @@ def bench(request):
     bench = CAMERAS[request.param]()
     bench.wait(0.2)
     yield bench
-    bench.device.close()
+    bench.close()
 
 
 def test_it_is_a_camera(bench):
