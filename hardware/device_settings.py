@@ -111,8 +111,8 @@ class ControllerSettings:
 
     address: str = ""
     """Network address, or the serial port's path."""
-    translational_stiffness_n_m: float = number(1000.0, 50.0, 3000.0)
-    rotational_stiffness_nm_rad: float = number(50.0, 5.0, 300.0)
+    translational_stiffness_n_m: float = number(2000.0, 50.0, 3000.0)
+    rotational_stiffness_nm_rad: float = number(150.0, 5.0, 300.0)
     reflex_force_n: float = number(80.0, 20.0, 150.0)
     """The controller stops the arm by itself above this external force. The guard holds at less (S8)."""
     reflex_torque_nm: float = number(50.0, 10.0, 100.0)

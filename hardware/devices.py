@@ -24,9 +24,10 @@ class Devices:
 
     def connect(self) -> None:
         """Connect all, the arm last; raises ``ConnectionError`` naming the one that is not there, the others closed."""
+        devices: list[Arm | Camera | TeleopDevice] = [*self.cameras.values(), self.teleop, self.arm]
         connected: list[Arm | Camera | TeleopDevice] = []
         try:
-            for device in (*self.cameras.values(), self.teleop, self.arm):
+            for device in devices:
                 device.connect()
                 connected.append(device)
         except ConnectionError:

@@ -5,7 +5,7 @@
 * **Watchdog (S3).** A dead or stopped process: the controller misses its 1 kHz packets and brakes within 20 ms (libfranka's
   ``communication_constraints_violation``). References that stop while the process lives: a thread of this driver makes
   the arm hold where it is. An interpreter that is stuck altogether: the spring's target stands still, and
-  the arm comes to rest beside it, by damping times velocity over stiffness at most (17 mm at 0.25 m/s, 1000 N/m).
+  the arm comes to rest beside it, by damping times velocity over stiffness at most (12 mm at 0.25 m/s, 2000 N/m).
 * **Frames.** Base as on the vendor's drawing. The end effector is put between the fingertips, as the arm's model says.
 * **Recovery (S12).** Only :meth:`FrankaArm.recover` clears a reflex, and only the operator calls it.
 """
@@ -28,8 +28,9 @@ WATCHDOG_S = 0.1
 _HOLD_S = 0.06
 """The driver's own thread holds the arm when a reference is this old, so that it stands by ``WATCHDOG_S``."""
 _RELEASE_S = 1.0
-_POLL_S = 0.004
+_POLL_S = 0.002
 _FIRST_STATE_S = 2.0
+_RECOVERY_S = 2.0
 _LINK_S = 1.0
 """A state that has not changed for this long is a lost link."""
 _FLANGE = Pose((0.0, 0.0, 0.107), (0.0, 0.0, 0.0, 1.0))
@@ -114,10 +115,14 @@ class FrankaArm:
             self._motion, self._reference, self._commanded_s = None, None, -np.inf
         franky = sdk()
         try:
-            if not self._robot.recover_from_errors():
-                raise ConnectionError("the arm's controller could not clear its error; look at Franka Desk")
+            self._robot.recover_from_errors()
+            deadline_s = self.clock.now() + _RECOVERY_S
+            while (halted := _halted(self._robot.state)) and self.clock.now() < deadline_s:
+                self._stop.wait(_POLL_S)
         except (*_network(franky), franky.CommandException) as error:
             raise ConnectionError(f"Franka at {self.settings.address}: {_line(error)}") from None
+        if halted:
+            raise ConnectionError(f"Franka at {self.settings.address} is still stopped ({halted}); look at Franka Desk")
         self._stopped = ""
 
     def close(self) -> None:
@@ -233,9 +238,7 @@ def _goal(reference: ArmReference) -> Any:
     target = franky.Affine(np.array(pose.position_m), np.array(pose.quat_xyzw))
     if reference.twist == ZERO6:
         return franky.CartesianReference(target)
-    return franky.CartesianReference(
-        target, franky.Twist(np.array(reference.twist[:3]), np.array(reference.twist[3:]))
-    )
+    return franky.CartesianReference(target, franky.Twist(np.array(reference.twist[:3]), np.array(reference.twist[3:])))
 
 
 def _pose(affine: Any) -> Pose:

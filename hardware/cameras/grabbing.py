@@ -107,7 +107,7 @@ class GrabbingCamera(KeptOpen):
         cut_frame = CameraFrame(stamp_s, sequence, image)
         if frame.depth_m is not None:
             cut_frame = replace(cut_frame, depth_m=cut(frame.depth_m, self.settings))
-        self._newest = FrameStamp(stamp_s, sequence, crc32(image)), cut_frame
+        self._newest = FrameStamp(stamp_s, sequence, crc32(image.data)), cut_frame
         self._arrived.set()
         return True
 

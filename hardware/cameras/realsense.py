@@ -50,6 +50,8 @@ class RealSenseCamera(GrabbingCamera):
     ) -> None:
         """``devices`` lists the SDK's device objects; those of the computer by default."""
         super().__init__(name, settings, clock)
+        self.usb_speed = ""
+        """``3.2``, ``2.1`` and the like; empty where the device does not say."""
         self._devices = devices
         self._device: Any = None
         self._sensors: list[Any] = []
@@ -59,7 +61,9 @@ class RealSenseCamera(GrabbingCamera):
     def _open(self) -> None:
         rs = sdk()
         self._device = device = self._find()
-        _warn_of_slow_usb(self.name, device)
+        self.usb_speed = _usb_speed(device)
+        if self.usb_speed.startswith("2"):
+            _LOG.warning("%s is on USB 2: fewer modes, and two such cameras may starve; use USB 3", self.what)
         wanted = [rs.stream.color] + [rs.stream.depth] * self.settings.depth
         self._queue = rs.syncer(_QUEUE) if self.settings.depth else rs.frame_queue(_QUEUE)
         self._align = rs.align(rs.stream.color) if self.settings.depth else None
@@ -179,12 +183,6 @@ def _offers(sensor: Any, stream: Any) -> bool:
     return any(profile.stream_type() == stream for profile in sensor.get_stream_profiles())
 
 
-def usb_speed(device: Any) -> str:
-    """``3.2``, ``2.1`` and the like; empty where the device does not say."""
+def _usb_speed(device: Any) -> str:
     what = sdk().camera_info.usb_type_descriptor
     return str(device.get_info(what)) if device.supports(what) else ""
-
-
-def _warn_of_slow_usb(name: str, device: Any) -> None:
-    if usb_speed(device).startswith("2"):
-        _LOG.warning("camera %r is on USB 2: fewer modes, and two such cameras may starve; use a USB 3 port", name)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 import pytest
 
+from hardware.arms.franka import FrankaArm
 from hardware.cameras.realsense import RealSenseCamera
 from hardware.cameras.uvc import UvcCamera
-from hardware.cell import load_cells
+from hardware.cell import load_cell, load_cells
 from hardware.clock import RealClock
 from hardware.device_settings import CameraSettings, TeleopSettings
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
@@ -28,6 +29,7 @@ from sim.envs import make
 from sim.scripted_human import ScriptedHuman
 from sim.tasks import make_task
 from sim.world import RendererUnavailable, World
+from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock
 from tests.hardware.cameras.rig import NetworkCamera, SoftwareRealSense
 from tests.hardware.rig import fake_cell
 from tests.hardware.teleop.rig import FULL, HidDevice, Joystick, motion_report, plug_in
@@ -43,6 +45,8 @@ class Bench(Generic[T]):
     clock: Clock
     free: Callable[[], object] = lambda: None
     """Ends what stands in for the device's other end."""
+    lag_m: float = 0.002
+    """How far an arm may be behind its reference at 50 mm/s."""
 
     def close(self) -> None:
         self.device.close()  # type: ignore[attr-defined]
@@ -87,6 +91,16 @@ def sim_second_arm() -> Bench[Arm]:
     for arm in arms.values():
         arm.connect()
     return Bench(arms["right"], clock)
+
+
+def franka_arm() -> Bench[Arm]:
+    simulator = FrankaSimulator()
+    clock = SimulatorClock()
+    arm = FrankaArm(simulator.cell(), clock)
+    arm.connect()
+    clock.follow(arm)
+    # Friction and damping of its joints hold it back at 2000 N/m, as they do the real one.
+    return Bench(arm, clock, simulator.close, lag_m=0.007)
 
 
 def fake_camera() -> Bench[Camera]:
@@ -155,6 +169,14 @@ def fake_robot() -> RobotBench:
     return RobotBench(robot, clock, plan=ResetPlan(shifted(POINTING_DOWN, (0.02, 0.01, -0.03)), Gripper.OPEN))
 
 
+def franka_robot() -> RobotBench:
+    bench = franka_arm()
+    clock, cell = bench.clock, replace(load_cell("twin"), cameras={})
+    robot = LocalRobot(bench.device, {}, NoTeleop(), cell, clock)
+    plan = ResetPlan(shifted(bench.device.read().T_base_ee, (0.02, 0.01, -0.03)), Gripper.OPEN)
+    return RobotBench(robot, clock, lambda: (clock.close(), bench.free()), plan=plan)
+
+
 def sim_robot(teleport: bool) -> RobotBench:
     env = make("reach")
     plan = env.task.reset(np.random.default_rng(0), teleport)
@@ -166,7 +188,12 @@ CLOCKS: dict[str, Callable[[], Clock]] = {
     "sim": lambda: SimClock(World("reach.xml")),
     "real": RealClock,
 }
-ARMS: dict[str, Callable[[], Bench[Arm]]] = {"fake": fake_arm, "sim": sim_arm, "sim_second": sim_second_arm}
+ARMS: dict[str, Callable[[], Bench[Arm]]] = {
+    "fake": fake_arm,
+    "sim": sim_arm,
+    "sim_second": sim_second_arm,
+    "franka": franka_arm,
+}
 CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {
     "fake": fake_camera,
     "sim": sim_camera,
@@ -183,6 +210,7 @@ TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
     "keyboard": keyboard,
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
+    "local_franka": franka_robot,
     "local_fake": fake_robot,
     "local_sim": lambda: sim_robot(teleport=False),
     "local_sim_teleport": lambda: sim_robot(teleport=True),

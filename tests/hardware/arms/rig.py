@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -25,12 +27,29 @@ class SimulatorClock(RealClock):
 
     arm: FrankaArm | None = None
 
+    def follow(self, arm: FrankaArm) -> None:
+        """From here on, and what ``arm`` reports from here on, is in its time."""
+        self.arm = arm
+        self.sleep_until(self.now() + 0.05)
+
     def now(self) -> float:
         return super().now() if self.arm is None else self.arm.controller_s
 
+    def every(self, period_s: float, call: Callable[[float], None], phase_s: float = 0.0) -> None:
+        def run() -> None:
+            count = (self.now() - phase_s) // period_s + 1
+            while not self._stop.is_set():
+                self.sleep_until(count * period_s + phase_s)
+                call(self.now())
+                count = max(count + 1, (self.now() - phase_s) // period_s)
+
+        thread = Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
     def sleep_until(self, deadline_s: float) -> None:
         give_up_s = time.monotonic() + _SLOWEST * (deadline_s - self.now()) + 5.0
-        while self.now() < deadline_s:
+        while self.now() < deadline_s and not self._stop.is_set():
             assert time.monotonic() < give_up_s, "the simulator stands still"
             time.sleep(0.001)
 

@@ -17,7 +17,9 @@ def sample(deflection=ZERO6, buttons=(), now=1.0, **settings):
     return Interpreter(TeleopSettings(**settings)).sample(Reading(deflection, buttons), now)
 
 
-@pytest.mark.parametrize(("share", "moved"), [(0.0, 0.0), (0.1, 0.0), (-0.1, 0.0), (0.55, 0.5), (-0.55, -0.5), (1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("share", "moved"), [(0.0, 0.0), (0.1, 0.0), (-0.1, 0.0), (0.55, 0.5), (-0.55, -0.5), (1.0, 1.0)]
+)
 def test_below_the_dead_band_nothing_moves_and_beyond_it_motion_begins_at_nought(share, moved):
     read = sample((share, 0, 0, 0, 0, 0), dead_band=0.1)
     assert read.twist[0] == pytest.approx(moved)
