@@ -83,13 +83,13 @@ class Cell:
     devices: str = "hardware.drivers:devices"
     """Who makes the drivers of arm, cameras and teleop, ``module:function`` (:mod:`hardware.devices`); by default those
     that ``arm``, ``cameras`` and ``teleop`` name. A twin has its own."""
-    controller: ControllerSettings = ControllerSettings()
+    controller: ControllerSettings = field(default_factory=ControllerSettings)
     guard_hz: float = number(100.0, 100.0, 1000.0)
     """Rate of the guard's tick; 100 Hz is the slowest the limits hold at."""
     scripted_operator: bool = False
     """True in a twin: a reset clears HOLD and FAULT by itself. On an arm only a person clears them."""
     gripper: GripperSettings = GripperSettings()
-    teleop: TeleopSettings = TeleopSettings()
+    teleop: TeleopSettings = field(default_factory=TeleopSettings)
     cameras: Mapping[str, CameraSettings] = field(default_factory=dict)
     mount: Mount = field(default_factory=Mount)
     """Where the arm stands in the cell; planes, fixtures and zones are in the cell's frame."""

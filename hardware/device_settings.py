@@ -1,4 +1,4 @@
-"""What a cell file says of its devices: cameras, the person's device, the arm's controller. Drivers read nothing else."""
+"""What a cell file says of its devices: cameras, the person's device, the arm's controller."""
 
 from __future__ import annotations
 

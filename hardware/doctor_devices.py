@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from math import dist, hypot
@@ -61,13 +61,13 @@ def camera(name: str, device: Camera, frames_per_s: float) -> Iterator[Finding]:
         yield failed(what, str(error), "plug it in, on a USB 3 port of its own; check serial or path in the cell file")
         return
     try:
-        yield _judged(what, _stamps(device), frames_per_s)
+        yield judged(what, _frames(device), frames_per_s)
         yield from _usb(what, device)
     finally:
         device.close()
 
 
-def _stamps(device: Camera) -> list[FrameStamp]:
+def _frames(device: Camera) -> list[FrameStamp]:
     """Each frame of the next seconds."""
     seen: list[FrameStamp] = []
     until_s = time.monotonic() + WATCH_S
@@ -79,7 +79,8 @@ def _stamps(device: Camera) -> list[FrameStamp]:
     return seen
 
 
-def _judged(what: str, seen: list[FrameStamp], frames_per_s: float) -> Finding:
+def judged(what: str, seen: Sequence[FrameStamp], frames_per_s: float) -> Finding:
+    """What the frames ``seen`` in a row tell of a camera that should send ``frames_per_s``."""
     if len(seen) < 3:
         return failed(what, f"{len(seen)} frames in {WATCH_S:g} s", "another cable or port; does it run elsewhere?")
     gaps = [after.stamp_s - before.stamp_s for before, after in pairwise(seen)]
@@ -192,7 +193,7 @@ def watchdog(cell: Cell, devices: Devices) -> Iterator[Finding]:
     devices.teleop.connect()
     robot = LocalRobot(devices.arm, {}, devices.teleop, cell, clock, control_hz=None)
     try:
-        found = _trip(robot, clock)
+        found = trip(robot, clock.close)
     finally:
         clock.close()
         robot.close()
@@ -211,7 +212,9 @@ def _connect_again(device: Arm) -> None:
             time.sleep(0.1)
 
 
-def _trip(robot: LocalRobot, clock: RealClock) -> Finding:
+def trip(robot: LocalRobot, silence: Callable[[], object]) -> Finding:
+    """Engage ``robot``, move it up, call ``silence`` (from when on its guard sends nothing), and see how the arm stops."""
+    clock = robot.clock
     deadline_s = clock.now() + _TRIP_TIMEOUT_S
     limits = robot.guard.settings.limits
     while robot.guard.streaming_s < limits.stream_before_arm_s and clock.now() < deadline_s:
@@ -224,7 +227,7 @@ def _trip(robot: LocalRobot, clock: RealClock) -> Finding:
             fix = "free the arm, 50 mm above it; then try again"
             return failed("watchdog", f"the arm did not move ({robot.guard.reason or 'no cause'})", fix)
         clock.sleep_until(clock.now() + 0.005)
-    clock.close()  # The guard's thread ends: from here on nobody sends references.
+    silence()
     silent_s, began, still_s = clock.now(), robot.arm.read().T_base_ee, None
     while still_s is None and clock.now() < silent_s + _TRIP_TIMEOUT_S:
         if hypot(*robot.arm.read().ee_twist[:3]) < _STILL_M_S:

@@ -29,7 +29,7 @@ TELEOPS = {
 
 
 def devices(cell: Cell, folder: Path) -> Devices:
-    """Drivers of the real devices of ``cell``; nothing is connected. Raises :class:`CellError` for a name that is none."""
+    """The real devices of ``cell``, none connected yet. Raises :class:`CellError` for a driver that does not exist."""
     clock = RealClock()
     cameras = {name: camera(cell, name, clock) for name in cell.cameras}
     return Devices(arm(cell, clock), teleop(cell, clock), cameras, clock)

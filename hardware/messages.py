@@ -165,7 +165,7 @@ class CameraFrame:
     sequence: int
     image: np.ndarray
     depth_m: np.ndarray | None = None
-    """float32 HW, metres, aligned to ``image``; 0 where unknown. None where the camera measures none, or was not asked."""
+    """float32 HW, metres, aligned to ``image``, 0 where unknown; None where there is no depth."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _TWIN_STARTS_S = 60.0
 
 @contextmanager
 def running_twin() -> Iterator[Path]:
-    """The folder of a twin's arm that runs for as long as this lasts. Raises ``ConnectionError`` where it does not start."""
+    """The folder of a twin's arm, which runs as long as this lasts. ``ConnectionError`` where it does not start."""
     code = "import sys; from robot_rl.cli import main; sys.exit(main())"
     with tempfile.TemporaryDirectory(prefix="twin-") as name:
         folder = Path(name)
@@ -47,7 +47,7 @@ def running_twin() -> Iterator[Path]:
 
 @dataclass(kw_only=True)
 class Doctor:
-    """Look at computer and cell, line by line: PASS, WARN or FAIL, and what puts it right. Exit code 1 where one fails."""
+    """Look at computer and cell: PASS, WARN or FAIL, and what puts it right. Exit code 1 where one FAILs."""
 
     cell: str = ""
     """Cell by name, or the path of its .toml file; without one only the computer is looked at."""

@@ -1,11 +1,11 @@
 """Franka Research 3 and Panda, by franky: the 1 kHz loop that libfranka needs is in its C++, outside Python's reach.
 
-* **Tracking.** Cartesian impedance about the guard's reference, its twist fed forward. It starts with the first reference
-  and ends a second after the last (a guard that is disarmed sends none).
-* **Watchdog (S3).** A dead or stopped process: the controller misses its 1 kHz packets and brakes within 20 ms (libfranka's
-  ``communication_constraints_violation``). References that stop while the process lives: a thread of this driver makes
-  the arm hold where it is. An interpreter that is stuck altogether: the spring's target stands still, and
-  the arm comes to rest beside it, by damping times velocity over stiffness at most (12 mm at 0.25 m/s, 2000 N/m).
+* **Tracking.** Cartesian impedance about the guard's reference, its twist fed forward. It starts with the first
+  reference and ends a second after the last (a guard that is disarmed sends none).
+* **Watchdog (S3).** A dead or stopped process: the controller misses its 1 kHz packets and brakes within 20 ms
+  (``communication_constraints_violation``). References that stop while the process lives: a thread of this driver
+  makes the arm hold where it is. An interpreter that is stuck altogether: the spring's target stands still, and the arm
+  comes to rest beside it, by damping times velocity over stiffness at most (12 mm at 0.25 m/s, 2000 N/m).
 * **Frames.** Base as on the vendor's drawing. The end effector is put between the fingertips, as the arm's model says.
 * **Recovery (S12).** Only :meth:`FrankaArm.recover` clears a reflex, and only the operator calls it.
 """
@@ -68,8 +68,8 @@ class FrankaArm:
         self._thread: Thread | None = None
 
     def connect(self) -> None:
-        """Connect to ``controller.address`` and set frames, load and reflexes; the arm does not move. ``ConnectionError``
-        where it does not answer, FCI is off, or another program controls it."""
+        """Connect to ``controller.address`` and set frames, load and reflexes; the arm does not move.
+        ``ConnectionError`` where it does not answer, FCI is off, or another program controls it."""
         franky = sdk()
         if not self.settings.address:
             raise ConnectionError("the arm has no address: set controller.address in the cell file (172.16.0.2 ...)")

@@ -1,4 +1,4 @@
-"""What all real cameras share: a thread that keeps only the newest frame, and brings the camera back when it is gone."""
+"""What all real cameras share: a thread that keeps only the newest frame, cut to size and dated."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from collections import deque
 class ExposureClock:
     """Turns a device's stamps into the receiver's time.
 
-    A frame arrives late by the fastest way through cable and driver plus whatever held it up. The device's own stamps do
-    not wait, so the smallest lateness of the last ``window`` frames ties one clock to the other: a frame that was
-    held up is dated back to its exposure. The fastest way itself is not known from here: stamps are late by it. A stamp is
-    never later than the arrival, so that a wrong device clock can make a frame look older, never younger.
+    A frame arrives late by the fastest way through cable and driver, plus whatever held it up. The device's own stamps
+    do not wait, so the smallest lateness of the last ``window`` frames ties one clock to the other: a frame that was
+    held up is dated back to its exposure. The fastest way itself is not known from here: stamps are late by it. A
+    stamp is never later than the arrival, so that a wrong device clock makes a frame look older, never younger.
     """
 
     def __init__(self, window: int = 300) -> None:

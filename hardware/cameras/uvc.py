@@ -32,8 +32,8 @@ def connected_paths() -> list[str]:
 
 
 class UvcCamera(GrabbingCamera):
-    """A camera by its stable path. OpenCV gives no frame counter: frames are counted as they come, so a device that repeats a
-    picture is found by its digest (S17)."""
+    """A camera by its stable path. OpenCV gives no frame counter: frames are counted as they come, so that a device
+    which repeats a picture is found by its digest (S17)."""
 
     def __init__(self, name: str, settings: CameraSettings, clock: Clock) -> None:
         super().__init__(name, settings, clock)
@@ -42,7 +42,7 @@ class UvcCamera(GrabbingCamera):
 
     def _open(self) -> None:
         cv2, settings, path = sdk(), self.settings, self.settings.path
-        if path.startswith("/") and not Path(path).exists() or not path:
+        if not path or (path.startswith("/") and not Path(path).exists()):
             there = ", ".join(connected_paths()) or f"nothing in {BY_ID}"
             raise ConnectionError(f"{self.what}: no device {path!r}; connected: {there}")
         if path.startswith("/dev/"):

@@ -23,8 +23,8 @@ BUTTONS = tuple(dict.fromkeys(ACTIONS.values()))
 
 
 class Keyboard(PollingTeleop):
-    """Keys of the terminal that the process was started from, or of another one by ``path``: they act as they come, unechoed,
-    until :meth:`close`."""
+    """Keys of the terminal that the process was started from, or of another one by ``path``. They act as they come,
+    unechoed, until :meth:`close`."""
 
     def __init__(self, settings: TeleopSettings, clock: Clock) -> None:
         super().__init__("keyboard", replace(settings, buttons=BUTTONS), clock)

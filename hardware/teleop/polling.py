@@ -80,7 +80,7 @@ class Interpreter:
 
 
 class PollingTeleop(KeptOpen):
-    """Implements :class:`hardware.interfaces.TeleopDevice` over ``_open``, ``_poll`` and ``_shut`` of a family of devices."""
+    """Implements :class:`hardware.interfaces.TeleopDevice` over ``_open``, ``_poll`` and ``_shut`` of a family."""
 
     POLL_S = 0.005
 

@@ -33,8 +33,8 @@ def connected_paths() -> dict[str, str]:
 
 
 class SpaceMouse(PollingTeleop):
-    """A SpaceMouse by its device file, or the only one. It sends reports only while it is moved: the heartbeat is the poll
-    that found nothing wrong."""
+    """A SpaceMouse by its device file, or the only one. It sends reports only while it is moved: its heartbeat is the
+    poll that found nothing wrong."""
 
     def __init__(self, settings: TeleopSettings, clock: Clock) -> None:
         super().__init__("SpaceMouse", settings, clock)

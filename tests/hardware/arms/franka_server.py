@@ -1,7 +1,6 @@
-"""A Franka that is not there: franky-sim speaks libfranka's protocol. Run as a process; a line on stdin does something to it.
+"""A Franka that is not there: franky-sim speaks libfranka's protocol. Run as a process; its first line is the address.
 
-``reflex``: the controller stops the arm as in a collision, until it is told to recover. ``push X Y Z``: so many newtons act
-on the flange. The first line on stdout is the address.
+A line ``reflex`` on stdin stops the arm as the controller does in a collision, until it is told to recover.
 """
 
 from __future__ import annotations

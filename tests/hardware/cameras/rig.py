@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
@@ -81,10 +82,8 @@ class SoftwareRealSense:
         frame.frame_number = self.counter
         if units is not None:
             frame.depth_units = units
-        try:
+        with suppress(RuntimeError):  # Nobody has it open.
             sensor.on_video_frame(frame)
-        except RuntimeError:  # Nobody has it open.
-            pass
 
 
 class NetworkCamera:

@@ -70,7 +70,7 @@ def test_a_missing_device_is_named_with_those_that_are_there(plugged, connect, s
 
 
 def test_a_mode_that_the_device_lacks_is_refused_with_those_it_has(connect):
-    with pytest.raises(ConnectionError, match="no mode 1280x720 at 30/s .* offers 640x480 at 30/s"):
+    with pytest.raises(ConnectionError, match=r"no mode 1280x720 at 30/s .* offers 640x480 at 30/s"):
         connect(SoftwareRealSense(), capture_px=(1280, 720))
 
 
@@ -135,7 +135,7 @@ def test_a_stall_is_noticed_and_the_device_opened_anew(connect, monkeypatch, cap
     device.paused.set()
     wait_until(lambda: camera.trouble)
     before = camera.newest().sequence
-    with pytest.raises(TimeoutError, match="no new frame for 0.3 s; trying to get it back"):
+    with pytest.raises(TimeoutError, match=r"no new frame for 0.3 s; trying to get it back"):
         camera.read_latest(0.2)
     device.paused.clear()
     wait_until(lambda: camera.newest().sequence > before and not camera.trouble)

@@ -62,5 +62,5 @@ def test_a_recorded_file_plays_and_other_sizes_are_refused(tmp_path):
 
 @pytest.mark.parametrize("path", ["", "/dev/v4l/by-id/nowhere"])
 def test_a_device_that_is_not_there_is_said_to_be(path):
-    with pytest.raises(ConnectionError, match="no device .*; connected: "):
+    with pytest.raises(ConnectionError, match=r"no device .*; connected: "):
         UvcCamera("front", CameraSettings(path=path), RealClock()).connect()

@@ -1,4 +1,4 @@
-"""What a person's device sends, without the device: HID reports into pyspacemouse's own parser, joystick events, keys."""
+"""What a person's device sends, without the device: HID reports, joystick events."""
 
 from __future__ import annotations
 

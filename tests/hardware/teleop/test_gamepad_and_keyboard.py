@@ -113,5 +113,5 @@ def test_the_terminal_is_left_as_it_was(hand):
 def test_without_a_terminal_or_a_gamepad_one_line_says_so(tmp_path):
     with pytest.raises(ConnectionError, match="is no terminal to read keys from"):
         Keyboard(TeleopSettings(path=str(tmp_path / "none")), RealClock()).connect()
-    with pytest.raises(ConnectionError, match="gamepad .*No such file"):
+    with pytest.raises(ConnectionError, match=r"gamepad .*No such file"):
         Gamepad(TeleopSettings(path=str(tmp_path / "none")), RealClock()).connect()
