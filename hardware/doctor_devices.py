@@ -16,6 +16,7 @@ from hardware.clock import RealClock
 from hardware.devices import Devices
 from hardware.doctor import Check, Finding, failed, passed, warned
 from hardware.geometry import pose_add
+from hardware.guard import EngageError
 from hardware.interfaces import (
     ZERO6,
     Arm,
@@ -220,12 +221,16 @@ def trip(robot: LocalRobot, silence: Callable[[], object]) -> Finding:
     while robot.guard.streaming_s < limits.stream_before_arm_s and clock.now() < deadline_s:
         clock.sleep_until(clock.now() + 0.05)
     start = robot.arm_state.T_base_ee
-    robot.guard.engage(robot.arm_state, clock.now())
+    try:
+        robot.guard.engage(robot.arm_state, clock.now())
+    except EngageError as refused:
+        return warned("watchdog", f"not tried: {refused}", "put that right, then again")
     robot.command(ArmCommand(pose_add(start, (0.0, 0.0, TRIP_UP_M, *ZERO6[3:]))))
     while robot.arm.read().ee_twist[2] < 0.02:
-        if clock.now() > deadline_s or robot.guard.mode >= GuardMode.HOLD:
-            fix = "free the arm, 50 mm above it; then try again"
-            return failed("watchdog", f"the arm did not move ({robot.guard.reason or 'no cause'})", fix)
+        if robot.guard.mode >= GuardMode.HOLD:
+            return warned("watchdog", f"not tried: the guard held ({robot.guard.reason})", "put that right, then again")
+        if clock.now() > deadline_s:
+            return failed("watchdog", "the arm did not move", "free it, 50 mm above it too; then again")
         clock.sleep_until(clock.now() + 0.005)
     silence()
     silent_s, began, still_s = clock.now(), robot.arm.read().T_base_ee, None

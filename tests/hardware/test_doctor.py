@@ -159,9 +159,7 @@ def test_ros_discovery_is_looked_at(environment, level, monkeypatch):
 
 def test_the_cells_devices_are_looked_at_in_turn():
     clock = RealClock()
-    cell = replace(
-        load_cell("twin"), cameras={"top": CameraSettings()}, teleop=TeleopSettings(device="spacemouse")
-    )
+    cell = replace(load_cell("twin"), cameras={"top": CameraSettings()}, teleop=TeleopSettings(device="spacemouse"))
     looks = doctor_devices.checks(cell, Devices(FakeArm(clock), NoTeleop(), {"top": FakeCamera(clock)}, clock), True)
     assert [what for what, _ in looks] == ["camera top", "teleop rights", "teleop", "arm", "watchdog"]
 
