@@ -214,7 +214,7 @@ def _connect_again(device: Arm) -> None:
 
 
 def trip(robot: LocalRobot, silence: Callable[[], object]) -> Finding:
-    """Engage ``robot``, move it up, call ``silence`` (from when on its guard sends nothing), and see how the arm stops."""
+    """Engage ``robot``, move it up, call ``silence`` (its guard sends nothing from then on), and see how it stops."""
     clock = robot.clock
     deadline_s = clock.now() + _TRIP_TIMEOUT_S
     limits = robot.guard.settings.limits
