@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import logging
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -22,7 +21,7 @@ from hardware.arm_model import load_arm_model
 from hardware.arms.franka_hand import FrankaHand
 from hardware.cell import Cell
 from hardware.geometry import matrix_from_pose, pose_inverse, pose_multiply, quat_normalize
-from hardware.interfaces import ZERO6, ArmReference, ArmState, Clock, Pose, Vector6
+from hardware.interfaces import ArmReference, ArmState, Clock, Pose, Vector6
 
 WATCHDOG_S = 0.1
 _HOLD_S = 0.06
@@ -35,7 +34,6 @@ _LINK_S = 1.0
 """A state that has not changed for this long is a lost link."""
 _FLANGE = Pose((0.0, 0.0, 0.107), (0.0, 0.0, 0.0, 1.0))
 """From the last joint's link to the flange."""
-_LOG = logging.getLogger(__name__)
 
 
 def sdk() -> Any:
@@ -199,8 +197,7 @@ class FrankaArm:
 
     def _set_up(self) -> None:
         robot, settings = self._robot, self.settings
-        torque, force = settings.reflex_torque_nm, settings.reflex_force_n
-        robot.set_collision_behavior(torque, force)
+        robot.set_collision_behavior(settings.reflex_torque_nm, settings.reflex_force_n)
         if settings.payload_kg > 0.0:
             # A point mass: the inertia of what fits into a hand matters little at these speeds.
             robot.set_load(settings.payload_kg, list(settings.payload_centre_m), [0.0] * 9)
@@ -236,8 +233,6 @@ def _halted(state: Any) -> str:
 def _goal(reference: ArmReference) -> Any:
     franky, pose = sdk(), reference.T_base_ee
     target = franky.Affine(np.array(pose.position_m), np.array(pose.quat_xyzw))
-    if reference.twist == ZERO6:
-        return franky.CartesianReference(target)
     return franky.CartesianReference(target, franky.Twist(np.array(reference.twist[:3]), np.array(reference.twist[3:])))
 
 
