@@ -45,6 +45,8 @@ class Bench(Generic[T]):
     clock: Clock
     free: Callable[[], object] = lambda: None
     """Ends what stands in for the device's other end."""
+    max_age_s: float = 0.2
+    """Of a camera's frame. One in real time on a busy machine is given more."""
     lag_m: float = 0.002
     """How far an arm may be behind its reference at 50 mm/s."""
 
@@ -124,7 +126,7 @@ def realsense_camera(depth: bool) -> Bench[Camera]:
     source.play()
     camera = RealSenseCamera("front", CameraSettings(depth=depth), RealClock(), devices=lambda: [source.device])
     camera.connect()
-    return Bench(camera, camera.clock, source.stop)
+    return Bench(camera, camera.clock, source.stop, max_age_s=2.0)
 
 
 def uvc_camera() -> Bench[Camera]:
@@ -132,7 +134,7 @@ def uvc_camera() -> Bench[Camera]:
     source = NetworkCamera()
     camera = UvcCamera("front", CameraSettings(path=source.address), RealClock())
     camera.connect()
-    return Bench(camera, camera.clock, source.close)
+    return Bench(camera, camera.clock, source.close, max_age_s=2.0)
 
 
 def spacemouse() -> Bench[TeleopDevice]:
