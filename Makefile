@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-random fuzz mutation lock clean
-.PHONY: test-ros demo-ros faults-ros bench-ros
+.PHONY: test-ros demo-ros faults-ros bench-ros test-franka
 
 PYTHON ?= python3
 SEED ?= 0
@@ -65,6 +65,10 @@ fuzz: $(DEV)  ## a million random inputs to the guard, and long random stories o
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)
 	OMP_NUM_THREADS=1 GUARD_STORIES=60 $(BIN)/python -m pytest -s tests/test_guard_in_twin.py
 
+test-franka: $(DEV)  ## the Franka driver through its vendor's SDK, against franky-sim (330 MB more)
+	$(VENV)/$(PIP) -e '.[franka,franka-sim]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -k franka tests/contracts tests/hardware/arms
+
 mutation: $(DEV)  ## do the guard's tests notice small changes of its core? hours, resumable
 	$(BIN)/python -m benchmarks.mutation $(ARGS)
 
@@ -86,7 +90,7 @@ setup: $(DEV) renderer  ## only set up
 
 lock: $(DEV)  ## renew constraints.txt
 	$(VENV)/$(PIP) uv
-	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --extra dev --extra meshes --no-header --no-annotate \
+	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --extra dev --extra meshes --extra franka --extra franka-sim --no-header --no-annotate \
 	    -c <(echo $(TORCH)) pyproject.toml -o $(VENV)/lock.txt
 	{ sed -n '/^#/p' constraints.txt; cat $(VENV)/lock.txt; } > $(VENV)/lock && mv $(VENV)/lock constraints.txt
 

@@ -57,10 +57,15 @@ class ArmModel:
         """Index of the end effector's frame."""
         return len(self.joints) + 1
 
+    @property
+    def tip(self) -> Pose:
+        """``T_last_ee``: the end effector in the frame of the last joint's link."""
+        half = 0.5 * self.tip_yaw_rad
+        return Pose(self.tip_position_m, (0.0, 0.0, sin(half), cos(half)))
+
     def chain(self, mount: Pose) -> Chain:
         """The arm's kinematics, standing at ``mount``."""
-        half = 0.5 * self.tip_yaw_rad
-        return Chain(self.joints, Pose(self.tip_position_m, (0.0, 0.0, sin(half), cos(half))), mount)
+        return Chain(self.joints, self.tip, mount)
 
 
 def model_names() -> list[str]:

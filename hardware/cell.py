@@ -14,22 +14,19 @@ from typing import Any
 
 from hardware.arm_model import load_arm_model
 from hardware.body import Box, Plane
+from hardware.device_settings import CameraSettings, ControllerSettings, TeleopSettings
 from hardware.interfaces import Vector3
 from hardware.limits import Limits
 from hardware.posture import ArmBody
 from hardware.surroundings import Mount, TaskArea
-from hardware.toml_dataclass import ConfigError, from_table, nearest, read_toml
+from hardware.toml_dataclass import ConfigError, from_table, nearest, number, read_toml
 from hardware.whole_arm import WholeArm
 
 _CELLS = files("hardware") / "cells"
 PER_ARM = frozenset(
-    {"arm", "cameras", "devices", "gripper", "home_joint_positions_rad", "mount", "teleop", "workspace"}
+    {"arm", "cameras", "controller", "devices", "gripper", "home_joint_positions_rad", "mount", "teleop", "workspace"}
 )
 """What may differ from arm to arm of a cell. What stands around them, and the limits, may not."""
-
-
-def _number(default: float, minimum: float, maximum: float = float("inf")) -> float:
-    return dataclasses.field(default=default, metadata={"minimum": minimum, "maximum": maximum})
 
 
 class CellError(ConfigError):
@@ -66,37 +63,12 @@ class Workspace:
 class GripperSettings:
     """A parallel gripper: what OPEN and CLOSE mean in finger distance."""
 
-    open_width_m: float = _number(0.08, 0.0, 0.5)
-    closed_width_m: float = _number(0.0, 0.0, 0.5)
+    open_width_m: float = number(0.08, 0.0, 0.5)
+    closed_width_m: float = number(0.0, 0.0, 0.5)
 
     def __post_init__(self) -> None:
         if self.closed_width_m >= self.open_width_m:
             raise ValueError(f"closed_width_m {self.closed_width_m:g} must be below open_width_m {self.open_width_m:g}")
-
-
-@dataclass(frozen=True, slots=True)
-class TeleopSettings:
-    """How a person takes over."""
-
-    device: str = "none"
-    """Driver in ``hardware/teleop``."""
-    release_s: float = _number(0.2, 0.0, 5.0)
-    """The person still drives this long after the last takeover sample: a short pause of the hand is no release."""
-    enable_switch: bool = False
-    """The device has an enable switch, and only while it is pressed may the arm move (S15)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CameraSettings:
-    """One camera of the cell."""
-
-    serial: str = ""
-    """Serial number of the device; empty for the twin, which finds cameras by name."""
-    width_px: int = field(default=128, metadata={"minimum": 1, "maximum": 4096})
-    height_px: int = field(default=128, metadata={"minimum": 1, "maximum": 4096})
-    frames_per_s: float = _number(30.0, 1.0, 240.0)
-    max_age_s: float = _number(0.2, 0.01, 5.0)
-    """An older newest frame is an error to the reader."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +80,16 @@ class Cell:
     """Arm model, the driver's name in ``hardware/arms``."""
     home_joint_positions_rad: tuple[float, ...]
     workspace: Workspace
-    devices: str = ""
-    """Who connects arm, cameras and teleop where the guard is a process of its own: ``module:function``
-    (:mod:`hardware.devices`)."""
-    guard_hz: float = _number(100.0, 100.0, 1000.0)
+    devices: str = "hardware.drivers:devices"
+    """Who makes the drivers of arm, cameras and teleop, ``module:function`` (:mod:`hardware.devices`); by default those
+    that ``arm``, ``cameras`` and ``teleop`` name. A twin has its own."""
+    controller: ControllerSettings = field(default_factory=ControllerSettings)
+    guard_hz: float = number(100.0, 100.0, 1000.0)
     """Rate of the guard's tick; 100 Hz is the slowest the limits hold at."""
     scripted_operator: bool = False
     """True in a twin: a reset clears HOLD and FAULT by itself. On an arm only a person clears them."""
     gripper: GripperSettings = GripperSettings()
-    teleop: TeleopSettings = TeleopSettings()
+    teleop: TeleopSettings = field(default_factory=TeleopSettings)
     cameras: Mapping[str, CameraSettings] = field(default_factory=dict)
     mount: Mount = field(default_factory=Mount)
     """Where the arm stands in the cell; planes, fixtures and zones are in the cell's frame."""

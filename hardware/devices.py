@@ -23,11 +23,17 @@ class Devices:
     clock: Clock
 
     def connect(self) -> None:
-        """Connect all; raises ``ConnectionError`` naming the one that is not there."""
-        self.arm.connect()
-        self.teleop.connect()
-        for camera in self.cameras.values():
-            camera.connect()
+        """Connect all, the arm last; raises ``ConnectionError`` naming the one that is not there, the others closed."""
+        devices: list[Arm | Camera | TeleopDevice] = [*self.cameras.values(), self.teleop, self.arm]
+        connected: list[Arm | Camera | TeleopDevice] = []
+        try:
+            for device in devices:
+                device.connect()
+                connected.append(device)
+        except ConnectionError:
+            for device in connected:
+                device.close()
+            raise
 
 
 def devices_of(cell: Cell, folder: Path) -> Devices:
@@ -36,8 +42,6 @@ def devices_of(cell: Cell, folder: Path) -> Devices:
     The name is all that ties a cell to its drivers: this package imports neither the twin nor a vendor's SDK. Raises
     :class:`CellError` when there is no such function.
     """
-    if not cell.devices:
-        raise CellError(f"cell {cell.name!r} names no devices; add devices = 'module:function' to its file")
     module, _, name = cell.devices.partition(":")
     try:
         function: Callable[[Cell, Path], Devices] = getattr(import_module(module), name)

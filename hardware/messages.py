@@ -164,6 +164,8 @@ class CameraFrame:
     stamp_s: float
     sequence: int
     image: np.ndarray
+    depth_m: np.ndarray | None = None
+    """float32 HW, metres, aligned to ``image``, 0 where unknown; None where there is no depth."""
 
 
 @dataclass(frozen=True, slots=True)

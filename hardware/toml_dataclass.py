@@ -27,6 +27,11 @@ class ConfigError(ValueError):
     """A configuration that does not make sense; the message is one line."""
 
 
+def number(default: float, minimum: float, maximum: float = float("inf")) -> float:
+    """A dataclass field that is a number within bounds."""
+    return dataclasses.field(default=default, metadata={"minimum": minimum, "maximum": maximum})
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """``did you mean 'x'?`` when something is close, else the list of what is allowed."""
     names = sorted(valid)

@@ -21,7 +21,8 @@ FAILURE, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 
 class Runnable(Protocol):
     """A command: a dataclass whose fields are its options and whose docstring is its help. One that can go on after an
-    interruption also has ``started_in``, its folder, and ``out``, the option that names one."""
+    interruption also has ``started_in``, its folder, and ``out``, the option that names one; one whose result may be a
+    failure has ``exit_code``."""
 
     json: bool
 
@@ -79,7 +80,7 @@ def _run(given: Sequence[str]) -> int:
         _say(f"interrupted; {_how_to_go_on(name, rest, command)}")
         return INTERRUPTED
     print(json.dumps(jsonable(result), allow_nan=False) if command.json else describe(result))
-    return 0
+    return int(getattr(command, "exit_code", 0))
 
 
 def parse(name: str, point: EntryPoint, arguments: Sequence[str]) -> Runnable:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 import pytest
 
-from hardware.cell import load_cells
+from hardware.arms.franka import FrankaArm
+from hardware.cameras.realsense import RealSenseCamera
+from hardware.cameras.uvc import UvcCamera
+from hardware.cell import load_cell, load_cells
 from hardware.clock import RealClock
+from hardware.device_settings import CameraSettings, TeleopSettings
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
 from hardware.interfaces import Arm, Camera, Clock, Gripper, NoTeleop, ResetPlan, Robot, TeleopDevice
 from hardware.local_robot import LocalRobot
+from hardware.teleop.gamepad import Gamepad
+from hardware.teleop.keyboard import Keyboard
+from hardware.teleop.spacemouse import SpaceMouse
 from sim.drivers import SimArm, SimCamera, SimClock
 from sim.envs import make
 from sim.scripted_human import ScriptedHuman
 from sim.tasks import make_task
 from sim.world import RendererUnavailable, World
+from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock
+from tests.hardware.cameras.rig import NetworkCamera, SoftwareRealSense
 from tests.hardware.rig import fake_cell
+from tests.hardware.teleop.rig import FULL, HidDevice, Joystick, motion_report, plug_in
 
 T = TypeVar("T")
 
@@ -30,6 +43,16 @@ class Bench(Generic[T]):
 
     device: T
     clock: Clock
+    free: Callable[[], object] = lambda: None
+    """Ends what stands in for the device's other end."""
+    max_age_s: float = 0.2
+    """Of a camera's frame. One in real time on a busy machine is given more."""
+    lag_m: float = 0.002
+    """How far an arm may be behind its reference at 50 mm/s."""
+
+    def close(self) -> None:
+        self.device.close()  # type: ignore[attr-defined]
+        self.free()
 
     def wait(self, seconds: float) -> None:
         self.clock.sleep_until(self.clock.now() + seconds)
@@ -39,7 +62,7 @@ class Bench(Generic[T]):
 class RobotBench(Bench[Robot]):
     """A robot and a plan it can carry out."""
 
-    plan: ResetPlan
+    plan: ResetPlan = field(kw_only=True)
 
 
 def fake_arm() -> Bench[Arm]:
@@ -72,6 +95,16 @@ def sim_second_arm() -> Bench[Arm]:
     return Bench(arms["right"], clock)
 
 
+def franka_arm() -> Bench[Arm]:
+    simulator = FrankaSimulator()
+    clock = SimulatorClock()
+    arm = FrankaArm(simulator.cell(), clock)
+    arm.connect()
+    clock.follow(arm)
+    # Friction and damping of its joints hold it back at 2000 N/m, as they do the real one.
+    return Bench(arm, clock, simulator.close, lag_m=0.007)
+
+
 def fake_camera() -> Bench[Camera]:
     clock = FakeClock()
     return Bench(FakeCamera(clock), clock)
@@ -88,6 +121,44 @@ def sim_camera() -> Bench[Camera]:
     return Bench(camera, clock)
 
 
+def realsense_camera(depth: bool) -> Bench[Camera]:
+    source = SoftwareRealSense(depth=depth)
+    source.play()
+    camera = RealSenseCamera("front", CameraSettings(depth=depth), RealClock(), devices=lambda: [source.device])
+    camera.connect()
+    return Bench(camera, camera.clock, source.stop, max_age_s=2.0)
+
+
+def uvc_camera() -> Bench[Camera]:
+    pytest.importorskip("cv2", reason="needs the extra 'uvc'")
+    source = NetworkCamera()
+    camera = UvcCamera("front", CameraSettings(path=source.address), RealClock())
+    camera.connect()
+    return Bench(camera, camera.clock, source.close, max_age_s=2.0)
+
+
+def spacemouse() -> Bench[TeleopDevice]:
+    pytest.importorskip("pyspacemouse", reason="needs the extra 'spacemouse' and libhidapi", exc_type=Exception)
+    patch = pytest.MonkeyPatch()
+    hid = HidDevice(Path(tempfile.mkdtemp()) / "hidraw0")
+    plug_in(patch, [hid])
+    hid.send(motion_report(x=FULL, ry=-FULL // 2))
+    return Bench(SpaceMouse(TeleopSettings(), RealClock()), RealClock(), patch.undo)
+
+
+def gamepad() -> Bench[TeleopDevice]:
+    joystick = Joystick(Path(tempfile.mkdtemp()) / "js0")
+    joystick.axis(1, -1.0)
+    return Bench(Gamepad(TeleopSettings(path=joystick.path), RealClock()), RealClock(), joystick.unplug)
+
+
+def keyboard() -> Bench[TeleopDevice]:
+    hand, terminal = os.openpty()
+    path = os.ttyname(terminal)
+    os.write(hand, b"w")
+    return Bench(Keyboard(TeleopSettings(path=path), RealClock()), RealClock(), lambda: os.close(hand))
+
+
 def scripted_human() -> Bench[TeleopDevice]:
     twin = make_task("reach")
     twin.reset(np.random.default_rng(0), teleport=True)
@@ -97,13 +168,21 @@ def scripted_human() -> Bench[TeleopDevice]:
 def fake_robot() -> RobotBench:
     clock = FakeClock(delays_s={"command": 0.02})
     robot = LocalRobot(FakeArm(clock), {"front": FakeCamera(clock)}, NoTeleop(), fake_cell(cameras={}), clock)
-    return RobotBench(robot, clock, ResetPlan(shifted(POINTING_DOWN, (0.02, 0.01, -0.03)), Gripper.OPEN))
+    return RobotBench(robot, clock, plan=ResetPlan(shifted(POINTING_DOWN, (0.02, 0.01, -0.03)), Gripper.OPEN))
+
+
+def franka_robot() -> RobotBench:
+    bench = franka_arm()
+    clock, cell = bench.clock, replace(load_cell("twin"), cameras={})
+    robot = LocalRobot(bench.device, {}, NoTeleop(), cell, clock)
+    plan = ResetPlan(shifted(bench.device.read().T_base_ee, (0.02, 0.01, -0.03)), Gripper.OPEN)
+    return RobotBench(robot, clock, lambda: (clock.close(), bench.free()), plan=plan)
 
 
 def sim_robot(teleport: bool) -> RobotBench:
     env = make("reach")
     plan = env.task.reset(np.random.default_rng(0), teleport)
-    return RobotBench(env.robot, env.robot.clock, plan)
+    return RobotBench(env.robot, env.robot.clock, plan=plan)
 
 
 def ros_robot() -> RobotBench:
@@ -120,14 +199,29 @@ CLOCKS: dict[str, Callable[[], Clock]] = {
     "sim": lambda: SimClock(World("reach.xml")),
     "real": RealClock,
 }
-ARMS: dict[str, Callable[[], Bench[Arm]]] = {"fake": fake_arm, "sim": sim_arm, "sim_second": sim_second_arm}
-CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {"fake": fake_camera, "sim": sim_camera}
+ARMS: dict[str, Callable[[], Bench[Arm]]] = {
+    "fake": fake_arm,
+    "sim": sim_arm,
+    "sim_second": sim_second_arm,
+    "franka": franka_arm,
+}
+CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {
+    "fake": fake_camera,
+    "sim": sim_camera,
+    "realsense": lambda: realsense_camera(depth=False),
+    "realsense_depth": lambda: realsense_camera(depth=True),
+    "uvc": uvc_camera,
+}
 TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
     "none": lambda: Bench(NoTeleop(), FakeClock()),
     "fake": lambda: Bench(FakeTeleop(), FakeClock()),
     "scripted_human": scripted_human,
+    "spacemouse": spacemouse,
+    "gamepad": gamepad,
+    "keyboard": keyboard,
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
+    "local_franka": franka_robot,
     "local_fake": fake_robot,
     "local_sim": lambda: sim_robot(teleport=False),
     "local_sim_teleport": lambda: sim_robot(teleport=True),

@@ -18,7 +18,7 @@ TICK_S = 0.01
 def bench(request):
     bench = ARMS[request.param]()
     yield bench
-    bench.device.close()
+    bench.close()
 
 
 def drive(bench: Bench[Arm], speed_m_s: float, ticks: int):
@@ -60,7 +60,7 @@ def test_it_stays_where_it_is_until_told_otherwise(bench):
 def test_it_follows_its_reference_with_a_small_lag(bench):
     reference = drive(bench, 0.05, 60)
     state = bench.device.read()
-    assert pose_distance(state.T_base_ee, reference.T_base_ee)[0] < 0.002
+    assert pose_distance(state.T_base_ee, reference.T_base_ee)[0] < bench.lag_m
     assert state.ee_twist[2] == pytest.approx(0.05, abs=0.01)
 
 

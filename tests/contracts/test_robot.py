@@ -18,7 +18,7 @@ STEP_S = 0.1
 def bench(request):
     bench = ROBOTS[request.param]()
     yield bench
-    bench.device.close()
+    bench.close()
 
 
 def test_it_is_a_robot(bench):

@@ -55,7 +55,7 @@ def test_a_profile_changes_what_it_names_and_nothing_else(tmp_path):
             "limits.collaborative: unknown key 'max_sped_m_s'; did you mean",
         ),
         ("[cameras.wrist]\nserail = '1'\n", "cameras.wrist: unknown key 'serail'; did you mean 'serial'"),
-        ("[teleop]\nzzz = 1\n", "unknown key 'zzz'; allowed: device, enable_switch, release_s"),
+        ("[teleop]\nzzz = 1\n", "unknown key 'zzz'; allowed: axes, buttons, dead_band, device"),
         ("[limits.x]\nmax_speed_m_s = 0\n", "max_speed_m_s is 0; it must be above 0 and at most 1.7"),
         ("[limits.x]\nmax_speed_m_s = 9.5\n", "max_speed_m_s is 9.5; it must be above 0 and at most 1.7"),
         ("[limits.x]\nmax_speed_m_s = nan\n", "max_speed_m_s is nan; it must be a finite number"),

@@ -1,0 +1,1 @@
+"""Cameras of a cell, one file a family."""

@@ -1,0 +1,123 @@
+"""What a cell file says of its devices: cameras, the person's device, the arm's controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hardware.interfaces import Vector3
+from hardware.toml_dataclass import nearest, number
+
+AXES = ("x", "y", "z", "roll", "pitch", "yaw")
+SIGNED_AXES = frozenset(sign + axis for axis in AXES for sign in ("", "-"))
+BUTTONS = frozenset({"", "takeover", "gripper", "open", "close", "success", "failure", "enable"})
+
+
+def _count(default: int, minimum: int = 1, maximum: int = 4096) -> int:
+    return field(default=default, metadata={"minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSettings:
+    """One camera of the cell."""
+
+    driver: str = ""
+    """``realsense`` or ``uvc``; empty where the cell's ``devices`` function makes the cameras, as in the twin."""
+    serial: str = ""
+    """RealSense: serial number of the device. The name in the cell file goes with it, whatever the port."""
+    path: str = ""
+    """UVC: a stable path, ``/dev/v4l/by-id/...`` (or by-path, for two cameras without serial numbers)."""
+    width_px: int = _count(128)
+    height_px: int = _count(128)
+    """What a reader gets, after ``crop_px``."""
+    capture_px: tuple[int, int] = (640, 480)
+    """Width and height that the device is asked for. More only costs USB bandwidth."""
+    crop_px: tuple[int, ...] = ()
+    """Left, top, width, height within the captured picture; empty: the largest centred part of the reader's shape."""
+    frames_per_s: float = number(30.0, 1.0, 240.0)
+    max_age_s: float = number(0.2, 0.01, 5.0)
+    """An older newest frame is an error to the reader."""
+    exposure_us: float = number(0.0, 0.0, 1e6)
+    """Fixed exposure; 0 leaves it automatic, whose brightness follows whatever moves through the picture."""
+    depth: bool = False
+    """RealSense: depth too, aligned to the colour picture."""
+
+    def __post_init__(self) -> None:
+        if self.crop_px and len(self.crop_px) != 4:
+            raise ValueError(f"crop_px has {len(self.crop_px)} entries; it must have 4: left, top, width, height")
+        if any(size < 1 for size in self.capture_px):
+            raise ValueError(f"capture_px is {list(self.capture_px)}; both must be at least 1")
+        left, top, width, height = self.crop
+        inside = min(left, top) >= 0 and min(width, height) >= 1
+        if not inside or left + width > self.capture_px[0] or top + height > self.capture_px[1]:
+            raise ValueError(
+                f"crop_px {[left, top, width, height]} does not fit into the captured {self.capture_px[0]} x "
+                f"{self.capture_px[1]}; it is left, top, width, height"
+            )
+
+    @property
+    def crop(self) -> tuple[int, int, int, int]:
+        """Left, top, width, height of what is kept of the captured picture."""
+        if self.crop_px:
+            left, top, width, height = self.crop_px
+            return left, top, width, height
+        full_width, full_height = self.capture_px
+        width = min(full_width, full_height * self.width_px // self.height_px)
+        height = min(full_height, full_width * self.height_px // self.width_px)
+        return (full_width - width) // 2, (full_height - height) // 2, width, height
+
+
+@dataclass(frozen=True, slots=True)
+class TeleopSettings:
+    """How a person takes over."""
+
+    device: str = "none"
+    """``none``, ``spacemouse``, ``gamepad`` or ``keyboard``."""
+    path: str = ""
+    """Which one, where there are several: its device file. Empty: the only one there is."""
+    release_s: float = number(0.2, 0.0, 5.0)
+    """The person still drives this long after the last takeover sample: a short pause of the hand is no release."""
+    enable_switch: bool = False
+    """The device has an enable switch, and only while it is pressed may the arm move (S15)."""
+    dead_band: float = number(0.08, 0.0, 0.9)
+    """Deflections below this share of the full one are none: no SpaceMouse rests at exactly zero."""
+    scale: float = number(1.0, 0.05, 1.0)
+    """Share of the task's full rate that a full deflection asks for."""
+    yaw_rad: float = number(0.0, -3.2, 3.2)
+    """Where the device's forward points, about the vertical of the arm's base: 0 is the base's x, away from the arm."""
+    axes: tuple[str, ...] = AXES
+    """Which axis of the device (x forward, y left, z up) moves the arm's x, y, z, roll, pitch, yaw; ``-y`` reverses."""
+    buttons: tuple[str, ...] = ("gripper", "takeover")
+    """What each button does, in the device's order: takeover, gripper (toggles), open, close, success, failure, enable.
+    An empty string: nothing."""
+    jog_s: float = number(0.12, 0.02, 0.5)
+    """Keyboard: how long one key stroke moves the arm. A terminal tells of strokes, not of keys held (S13)."""
+
+    def __post_init__(self) -> None:
+        if len(self.axes) != len(AXES):
+            raise ValueError(f"axes has {len(self.axes)} entries; it must have {len(AXES)}: {', '.join(AXES)}")
+        for axis in self.axes:
+            if axis not in SIGNED_AXES:
+                raise ValueError(f"axes holds {axis!r}; {nearest(axis, SIGNED_AXES)}")
+        for button in self.buttons:
+            if button not in BUTTONS:
+                raise ValueError(f"buttons holds {button!r}; {nearest(button, BUTTONS - {''})}")
+        if self.enable_switch and "enable" not in self.buttons:
+            raise ValueError("enable_switch = true needs a button that does 'enable'; add it to buttons")
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """The arm's own controller: where it is, and how it tracks the guard's reference."""
+
+    address: str = ""
+    """Network address, or the serial port's path."""
+    translational_stiffness_n_m: float = number(2000.0, 50.0, 3000.0)
+    rotational_stiffness_nm_rad: float = number(150.0, 5.0, 300.0)
+    reflex_force_n: float = number(80.0, 20.0, 150.0)
+    """The controller stops the arm by itself above this external force. The guard holds at less (S8)."""
+    reflex_torque_nm: float = number(50.0, 10.0, 100.0)
+    payload_kg: float = number(0.0, 0.0, 20.0)
+    """What is mounted beyond the vendor's own gripper, and its centre of mass in the flange's frame."""
+    payload_centre_m: Vector3 = (0.0, 0.0, 0.0)
+    realtime: bool = True
+    """Refuse a kernel without real-time scheduling. A simulator needs none."""

@@ -1,0 +1,1 @@
+"""What a person drives the arm with, one file a family."""

@@ -1,0 +1,108 @@
+"""The Franka driver: franky and libfranka themselves, against franky-sim in a process of its own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from hardware.arm_model import load_arm_model
+from hardware.arms.franka import FrankaArm
+from hardware.cell import load_cell
+from hardware.clock import RealClock
+from hardware.device_settings import ControllerSettings
+from hardware.fakes import shifted
+from hardware.geometry import IDENTITY_POSE, pose_distance
+from hardware.interfaces import ZERO6, ArmReference
+from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock
+
+
+@pytest.fixture(name="simulator")
+def a_simulator():
+    simulator = FrankaSimulator()
+    yield simulator
+    simulator.close()
+
+
+@pytest.fixture(name="clock")
+def a_clock():
+    return SimulatorClock()
+
+
+@pytest.fixture(name="arm")
+def a_connected_arm(simulator, clock):
+    arm = FrankaArm(simulator.cell(), clock)
+    arm.connect()
+    clock.follow(arm)
+    yield arm
+    arm.close()
+
+
+def wait_until(condition, timeout_s=30.0):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.01)
+
+
+def stream(arm, clock, ticks, speed_m_s=0.0):
+    start = arm.read()
+    for tick in range(1, ticks + 1):
+        pose = shifted(start.T_base_ee, (0.0, 0.0, 0.01 * tick * speed_m_s))
+        arm.command(ArmReference(pose, (0.0, 0.0, speed_m_s, 0.0, 0.0, 0.0), start.gripper_width_m))
+        clock.sleep_until(clock.now() + 0.01)
+
+
+def test_the_controllers_end_effector_is_the_one_of_the_arms_model(arm):
+    state = arm.read()
+    frame = load_arm_model("fr3").chain(IDENTITY_POSE).frames(state.joint_positions_rad)[-1]
+    assert frame.origin == pytest.approx(state.T_base_ee.position_m, abs=1e-5)
+    (x, y, z, w) = state.T_base_ee.quat_xyzw
+    assert frame.z == pytest.approx((2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)), abs=1e-3)
+
+
+def test_a_reflex_stops_it_and_only_recovery_lets_it_move_again(arm, simulator, clock):
+    stream(arm, clock, 30, 0.05)
+    simulator.do("reflex")
+    wait_until(lambda: arm.read().stopped)
+    assert "eflex" in arm.read().stopped
+    before = arm.read()
+    stream(arm, clock, 30, 0.05)
+    assert pose_distance(arm.read().T_base_ee, before.T_base_ee)[0] < 0.002
+    arm.recover()
+    wait_until(lambda: not arm.read().stopped)
+    before = arm.read()
+    clock.sleep_until(clock.now() + 0.2)
+    assert pose_distance(arm.read().T_base_ee, before.T_base_ee)[0] < 0.001, "recovery alone must not move it"
+    stream(arm, clock, 50, 0.05)
+    assert arm.read().T_base_ee.position_m[2] > before.T_base_ee.position_m[2] + 0.01
+
+
+def test_a_lost_link_is_said_and_recovery_connects_anew(arm, simulator):
+    simulator.close()
+    wait_until(lambda: arm._lost)
+    for use in (arm.read, lambda: arm.command(ArmReference(IDENTITY_POSE, ZERO6, 0.08))):
+        with pytest.raises(ConnectionError, match="Franka at 127"):
+            use()
+    with pytest.raises(ConnectionError, match="Franka at 127"):
+        arm.recover()
+
+
+def test_tracking_ends_when_nobody_sends_references_any_more(arm, clock):
+    stream(arm, clock, 20)
+    assert arm._motion is not None
+    clock.sleep_until(clock.now() + 1.2)
+    assert arm._motion is None
+    assert arm.read().stopped == ""
+    stream(arm, clock, 30, 0.05)
+    assert arm._motion is not None
+    assert arm.read().stopped == ""
+
+
+@pytest.mark.parametrize(("address", "message"), [("", "has no address"), ("127.255.255.250", "Franka at 127.255")])
+def test_an_arm_that_is_not_there_is_one_line(address, message):
+    pytest.importorskip("franky", reason="needs the extra 'franka'")
+    cell = replace(load_cell("twin"), controller=ControllerSettings(address=address, realtime=False))
+    with pytest.raises(ConnectionError, match=message):
+        FrankaArm(cell, RealClock()).connect()
