@@ -81,6 +81,11 @@ class Manifest:
         if not changed:
             raise KeyError(f"no episode '{path}' in {self._path}")
 
+    def remove(self, path: str) -> None:
+        """Unlist an episode."""
+        with self._readable():
+            self._database.execute("DELETE FROM episodes WHERE path = ?", (path,))
+
     def close(self) -> None:
         self._database.close()
 
