@@ -25,6 +25,7 @@ from robot_rl.link import ActorEnd, deliver
 from robot_rl.policy import Interface
 from robot_rl.policy_weights import Acting, WeightsGate, WeightsRefused
 from robot_rl.rollout import EnvSpec, Rollout
+from robot_rl.stopping import Stopping
 from robot_rl.types import Episode
 
 MAX_POLICY_AGE_S = 600.0
@@ -95,10 +96,11 @@ class Actor:
         self.steps = self.episodes = self.aborted = 0
         self._min_free_bytes, self._said = min_free_bytes, ""
 
-    def run(self, max_steps: int | None = None) -> dict[str, Any]:
-        """Step until the learner has enough, or an episode ends after ``max_steps``. What was done, for people."""
+    def run(self, stopping: Stopping, max_steps: int | None = None) -> dict[str, Any]:
+        """Step until the learner has enough, an episode ends after ``max_steps``, or asked to stop. What was done, for
+        people."""
         try:
-            while not self._enough(max_steps):
+            while not (stopping.asked or self._enough(max_steps)):
                 self.acting = self.inbox.newest() or self.acting
                 if self.acting is None or self._must_wait():
                     time.sleep(_POLL_S)

@@ -25,6 +25,8 @@ class Journal:
         self._spool = Spool(folder, max_bytes)
         self.session = self._spool.starts
         """Greater each time the journal is opened."""
+        self.id = self._spool.id
+        """Names the run that it belongs to."""
         self._lock, self._arrived = threading.Lock(), threading.Event()
         self._received = dict(position or {})
         self._taken = min(self._received.pop("journal", self._spool.first - 1), self._spool.last)

@@ -95,6 +95,10 @@ class Learner:
         self.tally.env_steps += 1
         self.learn_step(record)
 
+    def abandon(self) -> None:
+        """The episodes under way will not go on."""
+        self._open.clear()
+
     def report(self) -> bool:
         """Log a row of metrics, if an episode ended since the last; whether one did."""
         ended, self._ended = self._ended, False

@@ -161,7 +161,9 @@ class ZmqActorEnd:
             self._rejected = said["reason"]
         elif frame.kind == "welcome":
             self._rejected = ""
-            if session != self._learner:
+            if not self._spool.claim(said["run"]):
+                self._rejected = f"'{self._spool.folder}' holds steps for another learner's run: give another --out"
+            elif session != self._learner:
                 self._learner, self._held_version = session, 0
                 self._confirm(said["received"])
                 self._rewind()

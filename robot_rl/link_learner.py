@@ -28,6 +28,8 @@ from robot_rl.wire import MAX_RECORD_BYTES, Frame, Record, WireError, decode, en
 FROM_ACTOR = ("hello", "record", "want", "report")
 MAX_ACTORS = 64
 WEIGHTS_RESEND_S = 5.0
+GONE_S = 3.0
+"""An actor that was silent for so long is not waited for."""
 _BATCH = 64
 
 
@@ -44,6 +46,7 @@ class Peer:
     wants: tuple[int, str] | None = None
     """Version and base it has; None until it asks."""
     backlog: int = 0
+    heard_s: float = 0.0
 
 
 class ZmqLearnerEnd:
@@ -58,11 +61,10 @@ class ZmqLearnerEnd:
         journal: Journal,
         admit: Callable[[str], str] = lambda about: "",
         keys: LearnerKeys | None = None,
-        about: str = "{}",
     ) -> None:
         """Raises ValueError for an address that needs keys and has none, or that another learner has."""
         check_endpoint(endpoint, keys)
-        self._journal, self._admit, self._about = journal, admit, about
+        self._journal, self._admit = journal, admit
         self._session = journal.session << 32 | secrets.randbits(32)
         self._lock = threading.Lock()
         self._peers: dict[bytes, Peer] = {}
@@ -112,6 +114,13 @@ class ZmqLearnerEnd:
     def refusals(self) -> Sequence[str]:
         queues = (self._said, self._journal.left_out)
         return [queue.popleft() for queue in queues for _ in range(len(queue))]
+
+    @property
+    def delivered(self) -> bool:
+        """Whether every actor that is there has the newest weights."""
+        weights, now = self._weights, time.monotonic()
+        there = [peer for peer in list(self._peers.values()) if now - peer.heard_s < GONE_S]
+        return weights is None or all(peer.wants is not None and peer.wants[0] >= weights.version for peer in there)
 
     def actors(self) -> int:
         """How many actors have said hello to this learner."""
@@ -163,6 +172,8 @@ class ZmqLearnerEnd:
             self.refused_frames += 1
             return
         said, peer = frame.fields, self._peers.get(identity)
+        if peer is not None:
+            peer.heard_s = time.monotonic()
         if frame.kind == "hello":
             self._meet(identity, frame)
         elif peer is None or said["session"] != peer.session or said["to"] != self._session:
@@ -194,10 +205,9 @@ class ZmqLearnerEnd:
             return
         for peer in older:
             self._peers.pop(peer.identity, None)
-        self._peers[identity] = Peer(identity, said["session"], said["spool"])
+        self._peers[identity] = Peer(identity, said["session"], said["spool"], heard_s=time.monotonic())
         received = self._journal.meet(said["spool"], said["first"])
-        welcome = {"protocol": PROTOCOL, "received": received, "about": self._about}
-        self._send(identity, encode("welcome", {**address, **welcome}))
+        self._send(identity, encode("welcome", {**address, "run": self._journal.id, "received": received}))
 
     def _keep(self, peer: Peer, frame: Frame, data: bytes) -> None:
         if frame.fields["spool"] != peer.spool:

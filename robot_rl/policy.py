@@ -64,7 +64,9 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     kind = "rl" if isinstance(policy, RLPD) else "cloning"
     keep = (*ACTING, "critic.") if kind == "rl" else ("",)
     tensors = {name: t.contiguous() for name, t in policy.state_dict().items() if name.startswith(keep)}
-    save_file(tensors, folder / "policy.safetensors")
+    fresh = folder / "policy.safetensors.new"
+    save_file(tensors, fresh)
+    fresh.replace(folder / "policy.safetensors")  # whole at every instant
     about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}
     (folder / "policy.json").write_text(json.dumps(about, indent=1))
     base = policy.base if isinstance(policy, RLPD) else None

@@ -69,6 +69,8 @@ class Spool:
         """How often it has been opened: tells newer owners from older ones."""
         self.forgotten = int(about.get("forgotten", 0))
         """The last record known to be confirmed."""
+        self.owner: str = about.get("owner", "")
+        """Whom its records are for; empty while nobody claimed them."""
         self._segments = [_scan(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
         self._next = max(self._segments[-1].next if self._segments else 1, self.forgotten + 1)
         self._file: FileIO | None = None
@@ -154,6 +156,13 @@ class Spool:
             self._segments.pop(0).path.unlink()
             self._write_about()
 
+    def claim(self, owner: str) -> bool:
+        """Whether the records are for ``owner``; the first who asks gets them."""
+        if not self.owner:
+            self.owner = owner
+            self._write_about()
+        return self.owner == owner
+
     def close(self) -> None:
         """Safe to call twice."""
         if self._lock.closed:
@@ -189,10 +198,10 @@ class Spool:
     def _write_about(self, durably: bool = False) -> None:
         """Behind by a little after a kill, and kept where a full disk forbids writing: then records go out twice."""
         path = self.folder / f"{_ABOUT}.new"
-        about = json.dumps({"id": self.id, "starts": self.starts, "forgotten": self.forgotten})
+        known = {"id": self.id, "starts": self.starts, "forgotten": self.forgotten, "owner": self.owner}
         try:
             with path.open("w") as file:
-                file.write(about)
+                file.write(json.dumps(known))
                 file.flush()
                 if durably:
                     os.fsync(file.fileno())

@@ -65,6 +65,7 @@ class Trainer:
                 self._step()
         finally:
             self.rollout.abort()
+            self.learner.abandon()
             self._save()
             self.learner.close()
             self.env.close()

@@ -71,7 +71,7 @@ SCHEMAS: dict[str, Schema] = {
     "want": Schema({**_ADDRESS, "learner": int, "version": int, "base": str}),
     "report": Schema({**_ADDRESS, "refused": int, "reason": str, "backlog": int}),
     # Learner to actor.
-    "welcome": Schema({**_ADDRESS, "protocol": int, "received": int, "about": str}),
+    "welcome": Schema({**_ADDRESS, "run": str, "received": int}),
     "ack": Schema({**_ADDRESS, "received": int, "behind": int}),
     "no": Schema({**_ADDRESS, "reason": str}),
     "weights": Schema(
