@@ -220,7 +220,8 @@ class ZmqLearnerEnd:
             self.problem = str(error)
 
     def _acknowledge(self, peer: Peer) -> None:
-        fields = {"received": self._journal.received(peer.spool), "behind": self._behind}
+        behind = self._behind + self._journal.waiting  # what waits will owe as much
+        fields = {"received": self._journal.received(peer.spool), "behind": behind}
         self._send(peer.identity, encode("ack", {"session": self._session, "to": peer.session, **fields}))
 
     def _offer(self) -> None:

@@ -105,7 +105,7 @@ Record = Step | Final
 
 def encode(kind: str, fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray] | None = None) -> bytes:
     """One frame. Raises :class:`WireError` for what :func:`decode` would refuse."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in (tensors or {}).items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in (tensors or {}).items()}
     about = [[name, array.dtype.name, list(array.shape)] for name, array in arrays.items()]
     header = msgpack.packb({"kind": kind, "fields": dict(fields), "tensors": about})
     body = b"".join([header, *(array.tobytes() for array in arrays.values())])

@@ -16,6 +16,9 @@ from robot_rl.types import Step, StepId
 from robot_rl.wire import MAGIC, Final, Frame, WireError, decode, decode_record, encode, encode_record
 
 
+WEIGHTS = {"session": 1, "to": 2, "version": 1, "digest": "", "about": "{}", "base": ""}
+
+
 def make_step(number: int = 3, **changes: Any) -> Step:
     rng = np.random.default_rng(number)
     step = Step(
@@ -58,6 +61,11 @@ def test_an_episodes_end_comes_back(base: np.ndarray | None) -> None:
     assert isinstance(back, Final) and back.id == final.id
     assert same(dict(back.observation), dict(final.observation))
     assert back.base_action is None if base is None else same(back.base_action, base)
+
+
+def test_tensors_without_dimensions_keep_their_shape() -> None:
+    back = decode(encode("weights", WEIGHTS, {"temperature": np.float32(0.5)[...]}))
+    assert back.tensors["temperature"].shape == () and back.tensors["temperature"] == np.float32(0.5)
 
 
 def test_what_was_received_cannot_be_written_to() -> None:
