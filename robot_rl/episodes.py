@@ -81,9 +81,14 @@ class EpisodeStore:
         aside = self.folder / SUPERSEDED
         for row in found:
             aside.mkdir(exist_ok=True)
-            (self.folder / row.path).rename(_free(aside / row.path))
-            self._manifest.remove(row.path)
+            if (self.folder / row.path).exists():
+                (self.folder / row.path).rename(_free(aside / row.path))
+            self.unlist(row.path)
         return len(found)
+
+    def unlist(self, path: str) -> None:
+        """Take a file out of the manifest. It is listed again when the store is next opened, if it is still there."""
+        self._manifest.remove(path)
 
     def close(self) -> None:
         self._manifest.close()

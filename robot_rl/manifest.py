@@ -40,6 +40,11 @@ class EpisodeRow:
     sha256: str
     label: str | None = None
 
+    @property
+    def succeeded(self) -> bool:
+        """With its label applied."""
+        return self.success if self.label in (None, "discard") else self.label == "success"
+
 
 _COLUMNS = [field.name for field in fields(EpisodeRow)]
 _CREATE = f"CREATE TABLE IF NOT EXISTS episodes (path TEXT PRIMARY KEY, {', '.join(_COLUMNS[1:])})"

@@ -265,7 +265,6 @@ class Relay:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._whole = threading.Event()
         self._whole.set()
-        self._closing = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -279,19 +278,21 @@ class Relay:
         self._whole.set()
 
     def close(self) -> None:
-        self._closing = True
         self.cut()
         self._listener.close()
 
     def _accept(self) -> None:
-        while not self._closing:
+        while True:
             try:
                 near, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
                 if not self._whole.is_set():
-                    near.close()
-                    continue
+                    raise OSError
                 far = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
+                near.close()
                 continue
             self._pairs.append((near, far))
             threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
