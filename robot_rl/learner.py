@@ -48,8 +48,10 @@ class Learner:
         base: BasePolicy | None = None,
         seed: int = 0,
         progress: Progress = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
     ):
-        self.out, self.actor, self.config, self.seed, self.progress = out, actor, config, seed, progress
+        self.out, self.actor, self.config, self.seed = out, actor, config, seed
+        self.progress, self.say = progress, say
         self.demos, self.base = list(demos), base
         self.tally = Tally()
         self.resumed: Mapping[str, Any] = {}

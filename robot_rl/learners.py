@@ -19,6 +19,7 @@ from robot_rl.description import Description
 from robot_rl.learner import Learner
 from robot_rl.off_policy import OffPolicyLearner
 from robot_rl.policy import Policy
+from robot_rl.ring_file import ReplayBudget
 from robot_rl.rlpd import RLPD
 from robot_rl.shown import Shown
 from robot_rl.types import Episode, EpisodeHeader, Step
@@ -86,9 +87,12 @@ class RLLearner(Learner):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         _, action_dim, gripper_index = self.actor.interface.sizes
-        self.off_policy = OffPolicyLearner(
-            self.config, self.actor.layout, action_dim, gripper_index, self.seed, self.base
-        )
+        replay, layout = self.out / "replay", self.actor.layout
+        steps = self.config.env_steps + sum(len(episode.steps) for episode in self.demos)
+        budget = ReplayBudget.of(layout, action_dim, self.config.learner.replay_capacity, steps)
+        self.say(str(budget))
+        budget.require(replay)
+        self.off_policy = OffPolicyLearner(self.config, layout, action_dim, gripper_index, self.seed, self.base, replay)
         agent, rng = self.off_policy.agent, self.off_policy.rng
         self.collector: Policy = RandomPolicy(rng, action_dim, agent.base)
         if self.config.warmup == "base" and self.base is not None:

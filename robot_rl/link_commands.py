@@ -59,7 +59,7 @@ class LearnerCommand(Command):
             shown, base = self._beginning(out, actor)
             with TrainingProgress(self.config.env_steps) as progress:
                 learner = make_learner(
-                    out, actor, self.config, demos=shown, base=base, seed=self.seed, progress=progress
+                    out, actor, self.config, demos=shown, base=base, seed=self.seed, progress=progress, say=say
                 )
                 Serving(learner, endpoint, keys, say).run(stopping)
         tally, rates = learner.tally, learner.tally.recent()

@@ -7,6 +7,7 @@ The same object serves training in one process and a learner on another machine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,12 +42,15 @@ class OffPolicyLearner:
         gripper_index: int | None = None,
         seed: int = 0,
         base: BasePolicy | None = None,
+        folder: Path | None = None,
     ):
+        """Images of the replay go to files in ``folder``, where one is given."""
         learner = config.learner
         self.config, self.action_dim = config, action_dim
         self.agent = RLPD(learner, layout["state"][0][0], action_dim, gripper_index, seed, base=base)
-        self.online = ReplayBuffer(learner.replay_capacity, layout, action_dim)
-        self.prior = ReplayBuffer(learner.replay_capacity, layout, action_dim)
+        online, prior = (None, None) if folder is None else (folder / "online", folder / "prior")
+        self.online = ReplayBuffer(learner.replay_capacity, layout, action_dim, online)
+        self.prior = ReplayBuffer(learner.replay_capacity, layout, action_dim, prior)
         self.mixture = Mixture((self.online, self.prior), (1.0 - learner.prior_fraction, learner.prior_fraction))
         self.returns = Returns(
             learner.gamma, learner.n_step, learner.reward, learner.cut_at_takeover, learner.failure_ends

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,11 @@ class Trainer:
         seed: int = 0,
         progress: Progress = lambda _: None,
         record: bool = True,
+        say: Callable[[str], None] = lambda _: None,
     ):
         self.env = spec.make()
-        described = Description.of(self.env, spec)
-        self.learner = make_learner(out, described, config, demos=demos, base=base, seed=seed, progress=progress)
+        described, who = Description.of(self.env, spec), {"demos": demos, "base": base, "seed": seed}
+        self.learner = make_learner(out, described, config, **who, progress=progress, say=say)
         person: Any = getattr(getattr(self.env, "robot", None), "teleop", None)
         self.attention: Any = getattr(person, "stats", None)
         """The person's own count of their time; None where nobody counts."""
