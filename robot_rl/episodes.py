@@ -116,9 +116,13 @@ class EpisodeStore:
         self._manifest.add(row)
 
     def recover(self, part: Path) -> Path | None:
-        """Seal the beginning of a recording that was cut off; its path, or None if it holds no whole step or is still
-        being written."""
-        path = recover_recording(part)
+        """Seal the beginning of a recording that was cut off; its path, or None if it holds no whole step, is no
+        recording or is still being written."""
+        try:
+            path = recover_recording(part)
+        except RecordingError as error:
+            warnings.warn(f"left as it is: {error}", stacklevel=3)
+            return None
         if path is None:
             return None
         try:

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from hardware.interfaces import Source
+from hardware.recording import decode_vector, read_recording
 from robot_rl.actor import COUNTER
 from robot_rl.checkpoint import load_checkpoint
-from robot_rl.episodes import EpisodeStore
 from robot_rl.metrics import METRICS_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,10 +135,18 @@ class TrainingRun:
         return Outcome(sum(done.values()), (done - learned).total(), (learned - done).total())
 
     def _done(self) -> Counter[bytes]:
-        store = EpisodeStore(self.folder / "actor" / "episodes")
-        steps = [step for row in store.list() for step in store.read(row).steps]
-        store.close()
-        return Counter(_key(step.observation["state"], step.executed_action) for step in steps)
+        """Every step that the actor's recorder took, also the last of an episode that was given up."""
+        done: Counter[bytes] = Counter()
+        for path in sorted((self.folder / "actor" / "episodes").glob("*.mcap*")):
+            by_step: dict[int, dict[str, bytes]] = {}
+            for message in read_recording(path, recover=True).messages:
+                by_step.setdefault(message.sequence, {})[message.topic] = message.data
+            taken = [topics for topics in by_step.values() if "/step" in topics]
+            done.update(
+                _key(decode_vector(topics["/observation/state"]), decode_vector(topics["/action/executed"]))
+                for topics in taken
+            )
+        return done
 
     def _learned(self) -> Counter[bytes]:
         tensors, metadata = load_checkpoint(self.folder / "learner" / "checkpoints")

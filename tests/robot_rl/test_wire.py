@@ -15,7 +15,6 @@ from hardware.interfaces import Source
 from robot_rl.types import Step, StepId
 from robot_rl.wire import MAGIC, Final, Frame, WireError, decode, decode_record, encode, encode_record
 
-
 WEIGHTS = {"session": 1, "to": 2, "version": 1, "digest": "", "about": "{}", "base": ""}
 
 
