@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard fuzz mutation lock clean
+.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-link faults fuzz mutation lock clean
 
 PYTHON ?= python3
 SEED ?= 0
@@ -54,6 +54,12 @@ bench-gym-hil: $(GYM_HIL)/.ready renderer  ## gym-hil's PandaPickCube, in an env
 
 bench-guard: $(READY)  ## loop timing of the guard's process under load, and the properties on the twin at length
 	$(BIN)/python -m benchmarks.guard_timing $(ARGS)
+
+bench-link: $(READY)  ## what the link carries and costs, how soon a learner is back
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.link $(ARGS)
+
+faults: $(DEV)  ## kill, stop and cut off a learner and an actor; damage files and frames: what it costs
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults $(ARGS)
 
 fuzz: $(DEV)  ## a million random inputs to the guard, and long random stories on the twin's arm
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)
