@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 from robot_rl.demonstrations import collect_demos
@@ -35,7 +36,7 @@ def damage(every: int) -> None:
         path = max((folder / "demos").glob("*.mcap"), key=lambda file: file.stat().st_size)
         seen = list(saved_by_position(path, every, folder / "one"))
     wrong = sum(after_cut + after_flip for _, after_cut, after_flip in seen)
-    fell = sum(later < earlier for (earlier, _, _), (later, _, _) in zip(seen, seen[1:], strict=False))
+    fell = sum(later < earlier for (earlier, _, _), (later, _, _) in pairwise(seen))
     print(f"episode file: {len(seen)} cuts and {len(seen)} flips, {wrong} wrong steps, {fell} longer files gave less")
 
 
