@@ -102,7 +102,7 @@ class Actor:
         try:
             while not (stopping.asked or self._enough(max_steps)):
                 self.acting = self.inbox.newest() or self.acting
-                if self.acting is None or self._must_wait():
+                if self._must_wait() or self.acting is None:
                     time.sleep(_POLL_S)
                 else:
                     self._step(self.acting)

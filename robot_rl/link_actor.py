@@ -53,13 +53,12 @@ class ZmqActorEnd:
         self._full, self._rejected = "", ""
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing is queued for a learner that is away
-        self._socket.setsockopt(zmq.SNDHWM, 2 * WINDOW)
-        self._socket.setsockopt(zmq.RCVHWM, 16)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, MAX_WEIGHTS_BYTES)
-        self._socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        for option, value in (
+            (zmq.LINGER, 0), (zmq.SNDHWM, 2 * WINDOW), (zmq.RCVHWM, 16), (zmq.MAXMSGSIZE, MAX_WEIGHTS_BYTES),
+            (zmq.RECONNECT_IVL, 50), (zmq.RECONNECT_IVL_MAX, 500),
+            (zmq.IMMEDIATE, 1),  # nothing is queued for a learner that is away
+        ):  # fmt: skip
+            self._socket.setsockopt(option, value)
         if keys is not None:
             secure_actor(self._socket, keys)
         self._socket.connect(endpoint)

@@ -212,7 +212,8 @@ class ReplayBuffer:
         self.written, self.steps = counters["written"], counters["steps"]
         self._open = {(run, actor): (episode, step, serial) for run, actor, episode, step, serial in counters["open"]}
         for file in self._files.values():
-            self.serial[file.stamps != self.serial] = -1
+            self.serial[stale := file.stamps != self.serial] = -1
+            self.next_serial[stale] = -1
 
     def _arrays(self) -> dict[str, np.ndarray]:
         in_memory = {name: array for name, array in self.observation.items() if name not in self._files}
