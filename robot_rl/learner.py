@@ -155,12 +155,14 @@ class Learner:
             self.load_state(tensors, metadata)
             self.tally = Tally(**metadata["tally"])
             self._saved_steps = self.tally.env_steps
-            self._newest = {(run, actor): (episode, step) for run, actor, episode, step in metadata["newest"]}
-            for _, record in sorted(tensors["open"].items(), key=lambda item: int(item[0])):
+            # Checkpoints of one process were once taken without what only several actors need.
+            newest = metadata.get("newest", [])
+            self._newest = {(run, actor): (episode, step) for run, actor, episode, step in newest}
+            for _, record in sorted(tensors.get("open", {}).items(), key=lambda item: int(item[0])):
                 step = decode_record(record.data)
                 assert isinstance(step, Step)
                 self._open.setdefault(step.id[:2], []).append(step)
-            self.resumed = metadata["beside"]
+            self.resumed = metadata["beside"] if "beside" in metadata else {"episode": metadata["episode"]}
         self.metrics.rewind(self.tally.env_steps)
         return found
 

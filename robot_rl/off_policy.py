@@ -173,5 +173,5 @@ class OffPolicyLearner:
             buffer.load_state({k: np.asarray(v) for k, v in tensors[name].items()}, metadata[name])
         self.governor.load_state(metadata["governor"])
         self.critic_updates, self.actor_updates, self.critic_only_left = metadata["updates"]
-        self._driven = {step[:2]: step for step in (StepId(*said) for said in metadata["driven"])}
+        self._driven = {step[:2]: step for step in (StepId(*said) for said in metadata.get("driven", []))}
         self.rng.bit_generator.state = metadata["rng"]
