@@ -47,13 +47,15 @@ def first_actor(out: Path, endpoint: str, keys: LearnerKeys | None, stopping: St
 
     journal = Journal(out / JOURNAL)
     end = ZmqLearnerEnd(endpoint, journal, meet, keys)
-    say(f"waiting for an actor at {end.endpoint}")
-    while not heard:
-        if stopping.asked:
-            raise KeyboardInterrupt
-        time.sleep(IDLE_S)
-    end.close()
-    journal.close()
+    try:
+        say(f"waiting for an actor at {end.endpoint}")
+        while not heard:
+            if stopping.asked:
+                raise KeyboardInterrupt
+            time.sleep(IDLE_S)
+    finally:
+        end.close()
+        journal.close()
     fresh = path.with_suffix(".new")
     fresh.write_text(heard[0].to_json())
     fresh.rename(path)
