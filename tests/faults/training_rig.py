@@ -1,14 +1,18 @@
 """A learner and an actor as real processes, faults done to them, and a judge: every step that the actor's episode files
-hold must be in the learner's replay, once."""
+hold must be in the learner's replay, once.
+
+Processes are forked from one that has loaded what they need: a start does not cost the seconds that loading torch
+takes, and times of recovery are without them.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import select
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -31,9 +35,9 @@ POINT = "tests.robot_rl.point_env:PointReach-v0"
 PERIOD_S = 0.05
 """A control period: what the actor's disk thread has for a step."""
 PATIENCE_S = 300.0
-_LEARNER = "import sys; sys.modules['mujoco'] = None; from robot_rl.cli import main; sys.exit(main())"
-"""The learner, on a machine without the twin."""
-_ACTOR = "import sys; from robot_rl.cli import main; sys.exit(main())"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["robot_rl.learners", "robot_rl.serve", "robot_rl.actor", "robot_rl.link_commands"])
 _SMALL = ("--preset", "rlpd", "--warmup", "random", "--warmup-steps", "40", "--critic-only-updates", "0")
 _SMALL_LEARNER = ("--learner.width", "16", "--learner.utd-ratio", "1", "--learner.batch-size", "16")
 
@@ -48,6 +52,41 @@ class Outcome:
     recovery_s: list[float] = field(default_factory=list)
 
 
+class Child:
+    """``robot-rl ARGUMENTS`` as a process; what it says goes to ``<folder>/<command>.log``."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._process = _PROCESSES.Process(target=_main, args=(arguments, folder / f"{arguments[0]}.log"))
+        self._process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self._process.pid or 0, number)
+
+    def wait(self) -> None:
+        self._process.join(PATIENCE_S)
+        if self.returncode is None:
+            raise TimeoutError(f"a process did not end in {PATIENCE_S:g} s")
+
+
+def _main(arguments: tuple[str, ...], log: Path) -> None:
+    """The body of a process. The learner's machine has no twin."""
+    os.chdir(ROOT)
+    with log.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if arguments[0] == "learner":
+        sys.modules["mujoco"] = None  # type: ignore[assignment]
+    from robot_rl.cli import main
+
+    sys.exit(main(arguments))
+
+
 class TrainingRun:
     """Both processes, over TCP through a relay that can be cut."""
 
@@ -56,26 +95,21 @@ class TrainingRun:
         self.relay = Relay()
         self.learner_port = free_port()
         self.checkpoint_every = checkpoint_every
-        self.learner: subprocess.Popen[bytes] | None = None
-        self.actor: subprocess.Popen[bytes] | None = None
+        self.learner: Child | None = None
+        self.actor: Child | None = None
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
     def start_learner(self) -> None:
         where = ("--out", str(self.folder / "learner"), "--endpoint", f"tcp://127.0.0.1:{self.learner_port}")
         length = ("--env-steps", "100000", "--checkpoint-every", str(self.checkpoint_every))
-        self.learner = self._start(_LEARNER, "learner", *where, *_SMALL, *_SMALL_LEARNER, *length)
+        self.learner = Child(self.folder, "learner", *where, *_SMALL, *_SMALL_LEARNER, *length)
         self.relay.target = self.learner_port
 
     def start_actor(self) -> None:
         where = ("--out", str(self.folder / "actor"), "--endpoint", f"tcp://127.0.0.1:{self.relay.port}")
         env = ("--env", POINT, "--env-kwargs", f'{{"period_s": {PERIOD_S}}}', "--preset", "rlpd", "--min-free-gb", "0")
-        self.actor = self._start(_ACTOR, "actor", *where, *env)
-
-    def _start(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"{arguments[0]}.log").open("ab")
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "ROBOT_RL_TRACEBACK": ""}
-        return subprocess.Popen([sys.executable, "-c", main, *arguments], cwd=ROOT, env=environment, stderr=log)
+        self.actor = Child(self.folder, "actor", *where, *env)
 
     # -- what is waited for ------------------------------------------------------------------------------------------
 
@@ -96,7 +130,7 @@ class TrainingRun:
         began = time.monotonic()
         while not happened():
             for process, name in ((self.learner, "learner"), (self.actor, "actor")):
-                if process is not None and process.poll() is not None:
+                if process is not None and process.returncode is not None:
                     log = (self.folder / f"{name}.log").read_text()[-2000:]
                     raise RuntimeError(f"the {name} ended with {process.returncode}: {log}")
             if time.monotonic() - began > PATIENCE_S:
@@ -121,16 +155,16 @@ class TrainingRun:
         """Stop the actor, let the learner take all that was delivered, stop it, and compare."""
         assert self.actor is not None and self.learner is not None
         self.actor.send_signal(signal.SIGINT)
-        self.actor.wait(PATIENCE_S)
+        self.actor.wait()
         self.actor = None
         self.start_actor()  # once more: what the first one could not deliver any more
         self.under_way(1)
         self.actor.send_signal(signal.SIGINT)
-        self.actor.wait(PATIENCE_S)
+        self.actor.wait()
         self.actor = None
         time.sleep(1.0)
         self.learner.send_signal(signal.SIGINT)
-        self.learner.wait(PATIENCE_S)
+        self.learner.wait()
         done, learned = self._done(), self._learned()
         return Outcome(sum(done.values()), (done - learned).total(), (learned - done).total())
 
@@ -157,8 +191,8 @@ class TrainingRun:
 
     def close(self) -> None:
         for process in (self.learner, self.actor):
-            if process is not None and process.poll() is None:
-                process.kill()
+            if process is not None and process.returncode is None:
+                process.send_signal(signal.SIGKILL)
                 process.wait()
         self.relay.close()
         shutil.rmtree(self.folder)
@@ -173,7 +207,7 @@ def _key(state: np.ndarray, action: np.ndarray) -> bytes:
 
 def kill_learner(run: TrainingRun) -> float:
     assert run.learner is not None
-    run.learner.kill()
+    run.learner.send_signal(signal.SIGKILL)
     run.learner.wait()
     run.start_learner()
     return run.learner_recovers()
@@ -181,7 +215,7 @@ def kill_learner(run: TrainingRun) -> float:
 
 def kill_actor(run: TrainingRun) -> float:
     assert run.actor is not None
-    run.actor.kill()
+    run.actor.send_signal(signal.SIGKILL)
     run.actor.wait()
     run.start_actor()
     return run.actor_recovers()
@@ -214,10 +248,10 @@ def interrupt_learner(run: TrainingRun) -> float:
     """Ctrl-C three times: while it saves, or ends."""
     assert run.learner is not None
     for _ in range(3):
-        if run.learner.poll() is None:
+        if run.learner.returncode is None:
             run.learner.send_signal(signal.SIGINT)
         time.sleep(0.05)
-    run.learner.wait(PATIENCE_S)
+    run.learner.wait()
     run.start_learner()
     return run.learner_recovers()
 
