@@ -77,7 +77,7 @@ class ReplayBudget:
         physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if self.memory_bytes > PHYSICAL_SHARE * physical:
             raise ValueError(
-                f"the replay would take {_gb(self.memory_bytes)} of memory and the machine has {_gb(physical)}: "
+                f"the replay would take {_size(self.memory_bytes)} of memory and the machine has {_size(physical)}: "
                 "give a smaller --learner.replay-capacity or fewer --env-steps"
             )
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,13 +85,13 @@ class ReplayBudget:
         free = shutil.disk_usage(folder).free + held
         if self.disk_bytes > free:
             raise ValueError(
-                f"the replay would take {_gb(self.disk_bytes)} at '{folder}' and {_gb(free)} are free: "
+                f"the replay would take {_size(self.disk_bytes)} at '{folder}' and {_size(free)} are free: "
                 "make room, or give a smaller --learner.replay-capacity, fewer --env-steps or smaller images"
             )
 
     def __str__(self) -> str:
-        return f"replay: at most {_gb(self.memory_bytes)} of memory and {_gb(self.disk_bytes)} of disk"
+        return f"replay: at most {_size(self.memory_bytes)} of memory and {_size(self.disk_bytes)} of disk"
 
 
-def _gb(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"
+def _size(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
