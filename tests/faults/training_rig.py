@@ -28,7 +28,12 @@ from hardware.interfaces import Source
 from hardware.recording import decode_vector, read_recording
 from robot_rl.actor import COUNTER
 from robot_rl.checkpoint import load_checkpoint
+from robot_rl.journal import Journal
+from robot_rl.link_actor import ZmqActorEnd
 from robot_rl.metrics import METRICS_FILE
+from robot_rl.serve import ACTOR, JOURNAL
+from robot_rl.spool import Spool
+from robot_rl.types import Step
 
 ROOT = Path(__file__).resolve().parents[2]
 POINT = "tests.robot_rl.point_env:PointReach-v0"
@@ -152,17 +157,17 @@ class TrainingRun:
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def finish(self) -> Outcome:
-        """Stop the actor, let the learner take all that was delivered, stop it, and compare."""
+        """Stop the actor, deliver what is left in its spool, stop the learner, and compare."""
         assert self.actor is not None and self.learner is not None
         self.actor.send_signal(signal.SIGINT)
         self.actor.wait()
         self.actor = None
-        self.start_actor()  # once more: what the first one could not deliver any more
-        self.under_way(1)
-        self.actor.send_signal(signal.SIGINT)
-        self.actor.wait()
-        self.actor = None
-        time.sleep(1.0)
+        spool = Spool(self.folder / "actor" / "spool")
+        about = (self.folder / "learner" / ACTOR).read_text()
+        link = ZmqActorEnd(f"tcp://127.0.0.1:{self.learner_port}", spool, about)
+        self._until(lambda: link.state().backlog == 0, "delivery of the rest")
+        link.close()
+        spool.close()
         self.learner.send_signal(signal.SIGINT)
         self.learner.wait()
         done, learned = self._done(), self._learned()
@@ -183,11 +188,17 @@ class TrainingRun:
         return done
 
     def _learned(self) -> Counter[bytes]:
+        """Every step in the learner's replay, and those that it has confirmed and would take next."""
         tensors, metadata = load_checkpoint(self.folder / "learner" / "checkpoints")
         online = tensors["online"]
         slots = np.flatnonzero((online["serial"] >= 0) & (online["source"] != Source.HOLD))
         assert len(slots) == metadata["tally"]["env_steps"]
-        return Counter(_key(online["observation.state"][slot], online["action"][slot]) for slot in slots)
+        learned = Counter(_key(online["observation.state"][slot], online["action"][slot]) for slot in slots)
+        journal = Journal(self.folder / "learner" / JOURNAL, metadata["beside"]["journal"])
+        waiting = journal.take(journal.waiting)
+        journal.close()
+        learned.update(_key(r.observation["state"], r.executed_action) for r in waiting if isinstance(r, Step))
+        return learned
 
     def close(self) -> None:
         for process in (self.learner, self.actor):
