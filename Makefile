@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-random fuzz mutation lock clean
-.PHONY: test-ros demo-ros faults-ros bench-ros test-franka
+.PHONY: test-ros demo-ros faults-ros bench-ros test-franka bench-link faults
 
 PYTHON ?= python3
 SEED ?= 0
@@ -60,6 +60,12 @@ bench-guard: $(READY)  ## loop timing of the guard's process under load, and the
 
 bench-random: $(READY)  ## a random policy behind the guard, 10,000 steps of each task, judged by the physics
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.random_policy $(ARGS)
+
+bench-link: $(READY)  ## what the link carries and costs, how soon a learner is back
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.link $(ARGS)
+
+faults: $(DEV)  ## kill, stop and cut off a learner and an actor; damage files and frames: what it costs
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults $(ARGS)
 
 fuzz: $(DEV)  ## a million random inputs to the guard, and long random stories on the twin's arm
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz $(ARGS)

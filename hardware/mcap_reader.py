@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import zstandard
 from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
 from mcap.opcode import Opcode
 from mcap.records import Attachment, Channel, Chunk, DataEnd, Metadata, Schema
 from mcap.writer import MCAP0_MAGIC
@@ -127,7 +128,7 @@ def read_recording(path: Path, recover: bool = False) -> Recording:
             recording.good_bytes = end
     except EOFError:
         problem = "a record runs past the end" if data.endswith(MCAP0_MAGIC) else ""
-    except (ValueError, KeyError, struct.error, zstandard.ZstdError, MemoryError, OverflowError) as error:
+    except (ValueError, KeyError, struct.error, zstandard.ZstdError, MemoryError, OverflowError, McapError) as error:
         problem = str(error) or type(error).__name__
     if problem and not recover:
         where = f"at byte {recording.good_bytes} of {len(data)}"

@@ -92,6 +92,11 @@ def load_checkpoint(path: Path | str) -> tuple[Tensors, dict[str, Any]]:
     return tensors, document["metadata"]
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run saved one in ``folder``, whole or not."""
+    return bool(_checkpoints(folder))
+
+
 def find_checkpoint(path: Path | str) -> Path:
     """The checkpoint that ``path`` is or, for a folder of them, the one that LATEST names if it is whole, else with a
     warning the newest that is. All hashes are verified. Raises :class:`CheckpointError`."""

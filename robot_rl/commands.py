@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from robot_rl.command import Command, FromDemonstrations, preset_named_in
+from robot_rl.command import Command, FromDemonstrations, preset_named_in, say
 from robot_rl.config import CloningConfig, TrainConfig
 from robot_rl.presets import preset
 
@@ -85,7 +85,7 @@ class Train(FromDemonstrations):
             base = clone_base(out / "base", self.env_spec(), self.config.cloning, shown, self.seed)
         spec = self.env_spec(person=self.skill, takeover=self.takeover) if self.config.person else self.env_spec()
         with TrainingProgress(self.config.env_steps) as progress:
-            tally = train(out, spec, self.config, demos=shown, base=base, seed=self.seed, progress=progress)
+            tally = train(out, spec, self.config, demos=shown, base=base, seed=self.seed, progress=progress, say=say)
         rates = tally.recent()
         return {
             "out": out,

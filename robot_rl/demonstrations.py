@@ -92,10 +92,17 @@ def collect_demos(
 
 
 def clone_base(folder: Path, spec: EnvSpec, config: CloningConfig, demos: list[Episode], seed: int) -> ClonedPolicy:
-    """The behaviour-cloned base of ``demos``, saved in ``folder``; what is already there is loaded instead."""
+    """The behaviour-cloned base of ``demos`` for the environment of ``spec``: see :func:`clone_for`."""
     env = spec.make()
     interface = Interface.of(env)
     env.close()
+    return clone_for(folder, interface, config, demos, seed)
+
+
+def clone_for(
+    folder: Path, interface: Interface, config: CloningConfig, demos: list[Episode], seed: int
+) -> ClonedPolicy:
+    """The behaviour-cloned base of ``demos``, saved in ``folder``; what is already there is loaded instead."""
     if (folder / "policy.json").exists():
         policy, made_for = load_policy(folder)
         require_fit(folder, made_for, interface)

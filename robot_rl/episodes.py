@@ -27,6 +27,8 @@ from robot_rl.types import Episode, EpisodeHeader
 __all__ = ["EpisodeRow", "EpisodeStore", "EpisodeWriter", "RecordingError", "load_demos", "read_episode"]
 
 SUFFIX = ".mcap"
+SUPERSEDED = "superseded"
+"""Folder inside a store for episodes that a resumed run has done again."""
 Facts = Sequence[tuple[Source, float, bool]]
 """Of each step: who drove, the reward, success."""
 
@@ -50,13 +52,10 @@ class EpisodeStore:
                 self._adopt(path)
 
     def writer(self, header: EpisodeHeader, kind: Kind | None = None) -> EpisodeWriter:
-        """A writer for the episode of ``header``. Where its number is taken (a resumed run repeats the episodes after
-        its checkpoint) the file gets the next free suffix: nothing is overwritten."""
+        """A writer for the episode of ``header``. Where its number is taken the file gets the next free suffix:
+        nothing is overwritten."""
         run = "".join(c if c.isalnum() or c in "-_." else "_" for c in header.run)
-        name = f"{run}-{header.actor:02d}-{header.episode:06d}"
-        path, again = self.folder / f"{name}{SUFFIX}", 1
-        while path.exists() or path.with_name(path.name + PART).exists():
-            path, again = self.folder / f"{name}-again{again}{SUFFIX}", again + 1
+        path = _free(self.folder / f"{run}-{header.actor:02d}-{header.episode:06d}{SUFFIX}")
         return EpisodeWriter(self, path, header, kind or self.kind)
 
     def list(self) -> list[EpisodeRow]:
@@ -74,6 +73,22 @@ class EpisodeStore:
     def next_episode(self, run: str, actor: int = 0) -> int:
         """One more than the highest episode number of ``run`` and ``actor``."""
         return max((row.episode + 1 for row in self.list() if (row.run, row.actor) == (run, actor)), default=0)
+
+    def supersede(self, run: str, first: int, actor: int = 0) -> int:
+        """Set the episodes of ``run`` and ``actor`` from number ``first`` on aside, in the folder ``superseded``: a run
+        that goes on from a checkpoint does them again. How many there were."""
+        found = [r for r in self.list() if (r.run, r.actor) == (run, actor) and r.episode >= first]
+        aside = self.folder / SUPERSEDED
+        for row in found:
+            aside.mkdir(exist_ok=True)
+            if (self.folder / row.path).exists():
+                (self.folder / row.path).rename(_free(aside / row.path))
+            self.unlist(row.path)
+        return len(found)
+
+    def unlist(self, path: str) -> None:
+        """Take a file out of the manifest. It is listed again when the store is next opened, if it is still there."""
+        self._manifest.remove(path)
 
     def close(self) -> None:
         self._manifest.close()
@@ -101,9 +116,13 @@ class EpisodeStore:
         self._manifest.add(row)
 
     def recover(self, part: Path) -> Path | None:
-        """Seal the beginning of a recording that was cut off; its path, or None if it holds no whole step or is still
-        being written."""
-        path = recover_recording(part)
+        """Seal the beginning of a recording that was cut off; its path, or None if it holds no whole step, is no
+        recording or is still being written."""
+        try:
+            path = recover_recording(part)
+        except RecordingError as error:
+            warnings.warn(f"left as it is: {error}", stacklevel=3)
+            return None
         if path is None:
             return None
         try:
@@ -123,6 +142,14 @@ class EpisodeStore:
         episode, recording = read_with_recording(path)
         facts = [(step.source, step.reward, step.success) for step in episode.steps]
         self.index(path, episode.header, recording.metadata["header"]["kind"], facts, recording.complete)
+
+
+def _free(path: Path) -> Path:
+    """``path``, or where there is such a file the same with the next free suffix."""
+    free, again = path, 1
+    while free.exists() or free.with_name(free.name + PART).exists():
+        free, again = path.with_name(f"{path.stem}-again{again}{path.suffix}"), again + 1
+    return free
 
 
 def _spans(flags: Sequence[bool]) -> tuple[tuple[int, int], ...]:

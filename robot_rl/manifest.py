@@ -40,6 +40,11 @@ class EpisodeRow:
     sha256: str
     label: str | None = None
 
+    @property
+    def succeeded(self) -> bool:
+        """With its label applied."""
+        return self.success if self.label in (None, "discard") else self.label == "success"
+
 
 _COLUMNS = [field.name for field in fields(EpisodeRow)]
 _CREATE = f"CREATE TABLE IF NOT EXISTS episodes (path TEXT PRIMARY KEY, {', '.join(_COLUMNS[1:])})"
@@ -80,6 +85,11 @@ class Manifest:
             changed = self._database.execute("UPDATE episodes SET label = ? WHERE path = ?", (label, path)).rowcount
         if not changed:
             raise KeyError(f"no episode '{path}' in {self._path}")
+
+    def remove(self, path: str) -> None:
+        """Unlist an episode."""
+        with self._readable():
+            self._database.execute("DELETE FROM episodes WHERE path = ?", (path,))
 
     def close(self) -> None:
         self._database.close()

@@ -56,6 +56,17 @@ class MetricsLog:
         self._file.write(json.dumps({"env_steps": step, **kept}) + "\n")
         self._events.add(step, {name: value for name, value in row.items() if math.isfinite(value)})
 
+    def rewind(self, step: int) -> None:
+        """Drop the rows after ``step``: a run that goes on from a checkpoint there logs them again."""
+        rows = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [row for row in rows if json.loads(row)["env_steps"] <= step]
+        if len(kept) < len(rows):
+            self._file.close()
+            shorter = self.path.with_suffix(".new")
+            shorter.write_text("".join(kept), encoding="utf-8")
+            shorter.replace(self.path)
+            self._file = self.path.open("a", buffering=1, encoding="utf-8")
+
     def close(self) -> None:
         """Safe to call twice."""
         self._file.close()

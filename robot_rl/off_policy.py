@@ -7,6 +7,7 @@ The same object serves training in one process and a learner on another machine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from robot_rl.config import TrainConfig
 from robot_rl.governor import UpdateGovernor
 from robot_rl.replay_buffer import Mixture, ReplayBuffer, Returns
 from robot_rl.rlpd import RLPD
-from robot_rl.types import Episode, Observation, Step
+from robot_rl.types import Episode, Observation, Step, StepId
 
 Layout = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 """Shape and dtype of each entry of an observation."""
@@ -41,12 +42,15 @@ class OffPolicyLearner:
         gripper_index: int | None = None,
         seed: int = 0,
         base: BasePolicy | None = None,
+        folder: Path | None = None,
     ):
+        """Images of the replay go to files in ``folder``, where one is given."""
         learner = config.learner
         self.config, self.action_dim = config, action_dim
         self.agent = RLPD(learner, layout["state"][0][0], action_dim, gripper_index, seed, base=base)
-        self.online = ReplayBuffer(learner.replay_capacity, layout, action_dim)
-        self.prior = ReplayBuffer(learner.replay_capacity, layout, action_dim)
+        online, prior = (None, None) if folder is None else (folder / "online", folder / "prior")
+        self.online = ReplayBuffer(learner.replay_capacity, layout, action_dim, online)
+        self.prior = ReplayBuffer(learner.replay_capacity, layout, action_dim, prior)
         self.mixture = Mixture((self.online, self.prior), (1.0 - learner.prior_fraction, learner.prior_fraction))
         self.returns = Returns(
             learner.gamma, learner.n_step, learner.reward, learner.cut_at_takeover, learner.failure_ends
@@ -55,7 +59,7 @@ class OffPolicyLearner:
         self.rng = np.random.default_rng([seed, 7])
         self.critic_updates = self.actor_updates = 0
         self.critic_only_left = config.critic_only_updates
-        self._driven: dict[tuple[str, int], Step] = {}
+        self._driven: dict[tuple[str, int], StepId] = {}
         """Per (run, actor): the person's last step, while they drive."""
 
     @property
@@ -85,16 +89,16 @@ class OffPolicyLearner:
         self.governor.steps += 1
         before = self._driven.pop(step.id[:2], None)
         if step.source == Source.HUMAN:
-            self._driven[step.id[:2]] = step
+            self._driven[step.id[:2]] = step.id
             self.prior.add(step)
-        elif before is not None and before.id.episode == step.id.episode:
-            self.prior.finish(before.id, step.observation, step.base_action)
+        elif before is not None and before.episode == step.id.episode:
+            self.prior.finish(before, step.observation, step.base_action)
 
-    def finish(self, last: Step, final_observation: Observation, final_base_action: np.ndarray | None = None) -> None:
+    def finish(self, last: StepId, final_observation: Observation, final_base_action: np.ndarray | None = None) -> None:
         """The episode of ``last`` ended: the observation after it, and the base's action there."""
         for buffer in (self.online, self.prior):
-            buffer.finish(last.id, final_observation, final_base_action)
-        self._driven.pop(last.id[:2], None)
+            buffer.finish(last, final_observation, final_base_action)
+        self._driven.pop(last[:2], None)
 
     # -- updates -----------------------------------------------------------------------------------------------------
 
@@ -144,6 +148,7 @@ class OffPolicyLearner:
             "prior": prior_counters,
             "governor": self.governor.state(),
             "updates": [self.critic_updates, self.actor_updates, self.critic_only_left],
+            "driven": [list(step) for step in self._driven.values()],
             "rng": self.rng.bit_generator.state,
             "base_version": self.base_version,
             "normalizer_version": self.agent.normalizer_version(),
@@ -168,4 +173,5 @@ class OffPolicyLearner:
             buffer.load_state({k: np.asarray(v) for k, v in tensors[name].items()}, metadata[name])
         self.governor.load_state(metadata["governor"])
         self.critic_updates, self.actor_updates, self.critic_only_left = metadata["updates"]
+        self._driven = {step[:2]: step for step in (StepId(*said) for said in metadata.get("driven", []))}
         self.rng.bit_generator.state = metadata["rng"]

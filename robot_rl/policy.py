@@ -19,6 +19,9 @@ from robot_rl.config import CloningConfig, LearnerConfig, from_dict
 from robot_rl.observation import COMMANDED_GRIPPER
 from robot_rl.rlpd import RLPD
 
+ACTING = ("actor.", "average_actor.", "gripper.online.", "state_")
+"""Prefixes of the tensors that a policy learned by reinforcement acts with."""
+
 
 class Policy(Protocol):
     """What acts. One that works over a base policy has it as its attribute ``base``; whoever steps the environment asks
@@ -59,9 +62,11 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     policy that the actor works over goes into ``base/``."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = "rl" if isinstance(policy, RLPD) else "cloning"
-    keep = ("actor.", "average_actor.", "gripper.online.", "critic.", "state_") if kind == "rl" else ("",)
+    keep = (*ACTING, "critic.") if kind == "rl" else ("",)
     tensors = {name: t.contiguous() for name, t in policy.state_dict().items() if name.startswith(keep)}
-    save_file(tensors, folder / "policy.safetensors")
+    fresh = folder / "policy.safetensors.new"
+    save_file(tensors, fresh)
+    fresh.replace(folder / "policy.safetensors")  # whole at every instant
     about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}
     (folder / "policy.json").write_text(json.dumps(about, indent=1))
     base = policy.base if isinstance(policy, RLPD) else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hardware.interfaces import Source
 from robot_rl.batch import Batch
+from robot_rl.ring_file import Entries, RingFile, is_frame
 from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
 
 RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float], np.ndarray]
@@ -39,10 +41,18 @@ class ReplayBuffer:
     episode's last step takes a slot of its own that is never sampled. Steps are idempotent by id.
     """
 
-    def __init__(self, capacity: int, observation: Mapping[str, tuple[tuple[int, ...], np.dtype]], action_dim: int):
-        """``observation`` gives shape and dtype per entry; memory is ``capacity`` times their size."""
+    def __init__(self, capacity: int, observation: Entries, action_dim: int, folder: Path | None = None):
+        """``observation`` gives shape and dtype per entry; memory is ``capacity`` times their size, but for images that
+        go to files in ``folder``, where one is given."""
         self.capacity, self.action_dim = capacity, action_dim
-        self.observation = {name: np.zeros((capacity, *shape), dtype) for name, (shape, dtype) in observation.items()}
+        self._files: dict[str, RingFile] = {}
+        if folder is not None:
+            frames = {name: shape for name, (shape, dtype) in observation.items() if is_frame(shape, dtype)}
+            self._files = {name: RingFile(folder, name, capacity, shape) for name, shape in frames.items()}
+        self.observation: dict[str, np.ndarray] = {
+            name: self._files[name].array if name in self._files else np.zeros((capacity, *shape), dtype)
+            for name, (shape, dtype) in observation.items()
+        }
         self.action = np.zeros((capacity, action_dim), np.float32)
         self.proposed_action = np.zeros_like(self.action)
         self.base_action = np.zeros_like(self.action)
@@ -101,7 +111,10 @@ class ReplayBuffer:
     def _write_observation(self, observation: Observation) -> int:
         serial, slot = self.written, self.written % self.capacity
         for name, array in self.observation.items():
-            array[slot] = observation[name]
+            if name in self._files:
+                self._files[name].write(slot, serial, observation[name])
+            else:
+                array[slot] = observation[name]
         self.action[slot] = self.proposed_action[slot] = self.base_action[slot] = 0.0
         self.reward[slot], self.source[slot] = 0.0, Source.HOLD
         for values in (*self.flags.values(), *self.inputs.values()):
@@ -176,14 +189,18 @@ class ReplayBuffer:
     # -- persistence -------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """The filled part of every array, and the counters (JSON-able): enough to go on exactly."""
+        """The filled part of every array, and the counters (JSON-able): enough to go on exactly. Images that are in
+        files stay there, and are brought to disk."""
         n = len(self)
+        for file in self._files.values():
+            file.flush()
         arrays = {name: array[:n] for name, array in self._arrays().items()}
         opened = [[*key, *value] for key, value in self._open.items()]
         return arrays, {"written": self.written, "steps": self.steps, "capacity": self.capacity, "open": opened}
 
     def load_state(self, arrays: Mapping[str, np.ndarray], counters: Mapping[str, Any]) -> None:
-        """Inverse of :meth:`state`. Raises ValueError when the ring has another capacity or other entries."""
+        """Inverse of :meth:`state`. Raises ValueError when the ring has another capacity or other entries. A slot whose
+        image was written over since is left out: it comes again with the steps since."""
         mine = self._arrays()
         if counters["capacity"] != self.capacity or set(arrays) != set(mine):
             raise ValueError(
@@ -194,9 +211,13 @@ class ReplayBuffer:
             mine[name][: len(array)] = array
         self.written, self.steps = counters["written"], counters["steps"]
         self._open = {(run, actor): (episode, step, serial) for run, actor, episode, step, serial in counters["open"]}
+        for file in self._files.values():
+            self.serial[stale := file.stamps != self.serial] = -1
+            self.next_serial[stale] = -1
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        named = {f"observation.{name}": array for name, array in self.observation.items()}
+        in_memory = {name: array for name, array in self.observation.items() if name not in self._files}
+        named = {f"observation.{name}": array for name, array in in_memory.items()}
         named |= {f"flag.{name}": array for name, array in self.flags.items()}
         named |= {f"input.{name}": array for name, array in self.inputs.items()}
         plain = ("action", "proposed_action", "base_action", "reward", "source", "serial", "next_serial")

@@ -92,9 +92,10 @@ class Rollout:
         stream: int = TRAIN_SEEDS,
         store: EpisodeStore | None = None,
         first_episode: int = 0,
+        actor: int = 0,
     ):
         self.env, self.spec, self.run, self.seed, self.stream, self.store = env, spec, run, seed, stream, store
-        self.episode = first_episode - 1
+        self.episode, self.actor = first_episode - 1, actor
         self._header: EpisodeHeader | None = None
         self._writer: EpisodeWriter | None = None
         self._steps: list[Step] = []
@@ -164,11 +165,17 @@ class Rollout:
                 _, episode = self.step(policy, deterministic, label)
             yield episode
 
+    @property
+    def running(self) -> bool:
+        """Whether an episode is under way."""
+        return self._header is not None
+
     def abort(self) -> None:
-        """Leave the open episode unfinished; what is on disk of it stays marked as aborted."""
-        if self._writer is not None:
-            self._writer.abort()
-        self._header, self._writer, self._steps = None, None, []
+        """Leave the open episode unfinished; what is on disk of it stays marked as aborted. OSError where it cannot be
+        put in order now (a full disk): that is done when the store is opened again."""
+        writer, self._header, self._writer, self._steps = self._writer, None, None, []
+        if writer is not None:
+            writer.abort()
 
     def _begin(self, policy: Policy) -> None:
         _tell(policy, "reset")
@@ -179,7 +186,7 @@ class Rollout:
         task, base = self.env.task.spec, base_of(policy)
         self._header = EpisodeHeader(
             run=self.run,
-            actor=0,
+            actor=self.actor,
             episode=self.episode,
             task=task.name,
             seed=seed,

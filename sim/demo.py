@@ -22,7 +22,8 @@ from robot_rl.evaluate import evaluate_in_processes
 from robot_rl.metrics import TrainingProgress
 from robot_rl.report import write_report
 from robot_rl.rollout import EnvSpec
-from robot_rl.train import Tally, train
+from robot_rl.tally import Tally
+from robot_rl.train import train
 from robot_rl.types import Episode
 from sim.demo_video import film
 from sim.meshes import MeshesUnavailable

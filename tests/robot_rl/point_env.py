@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 
 
 class PointReach(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
-    """Dict observation (position, goal), Box action in ± 0.2 m: not our bounds on purpose."""
+    """Dict observation (position, goal), Box action in ± 0.2 m: not our bounds on purpose. A step takes ``period_s`` of
+    real time."""
 
-    def __init__(self) -> None:
+    def __init__(self, period_s: float = 0.0) -> None:
+        self.period_s = period_s
         box = gymnasium.spaces.Box(-2.0, 2.0, (1,), np.float64)
         self.observation_space = gymnasium.spaces.Dict({"position": box, "goal": box})
         self.action_space = gymnasium.spaces.Box(-0.2, 0.2, (1,), np.float32)
@@ -26,6 +29,7 @@ class PointReach(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         return self._observation(), {}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        time.sleep(self.period_s)
         self.position = np.clip(self.position + np.clip(action, -0.2, 0.2), -2.0, 2.0)
         success = bool(abs(self.position - self.goal)[0] < 0.05)
         return self._observation(), float(success), success, False, {"is_success": success}

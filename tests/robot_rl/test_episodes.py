@@ -327,3 +327,14 @@ def test_a_damaged_manifest_says_so(tmp_path):
     (tmp_path / MANIFEST).write_bytes(b"not a database" * 100)
     with pytest.raises(ValueError, match="rebuilt from the episodes"):
         EpisodeStore(tmp_path)
+
+
+def test_episodes_that_a_resumed_run_does_again_are_set_aside_and_kept(tmp_path):
+    store, episode = EpisodeStore(tmp_path), make_episode()
+    path = save(store, episode)
+    assert store.supersede("run-1", 8, 2) == store.supersede("run-1", 0, 1) == store.supersede("another", 0, 2) == 0
+    for kept in (1, 2):
+        assert store.supersede("run-1", 7, 2) == 1 and store.list() == []
+        assert len(list((tmp_path / "superseded").glob("*.mcap"))) == kept
+        assert save(store, episode) == path and [row.episode for row in store.list()] == [7]
+    store.close()

@@ -89,3 +89,14 @@ def test_progress_claims_no_success_without_autonomous_episodes() -> None:
     progress = TrainingProgress(10, stream=io.StringIO())
     row = {"env_steps": 1, "success": 0.0, "intervention_rate": 1.0, "autonomous_episodes": 0.0}
     assert "success –" in progress.describe(row)
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_logs_no_step_twice(tmp_path: Path) -> None:
+    for rewound in (0, 20):
+        with MetricsLog(tmp_path) as log:
+            log.rewind(rewound)
+            for step in (10, 20, 30):
+                if step > rewound:
+                    log.log(step, {"loss": float(step + rewound)})
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["env_steps"], row["loss"]) for row in rows] == [(10, 10.0), (20, 20.0), (30, 50.0)]

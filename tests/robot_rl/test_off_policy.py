@@ -42,7 +42,7 @@ def feed(learner: OffPolicyLearner, episodes: list[Episode], learn: bool = False
         for step in each.steps:
             learner.remember(step)
             if step.is_last:
-                learner.finish(step, each.final_observation, each.final_base_action)
+                learner.finish(step.id, each.final_observation, each.final_base_action)
             if learn:
                 learner.learn()
 

@@ -20,7 +20,7 @@ from robot_rl.demonstrations import collect_demos
 from robot_rl.policy import Interface, load_policy
 from robot_rl.presets import PRESETS, preset
 from robot_rl.rollout import EnvSpec
-from robot_rl.train import CloningTrainer, RLTrainer, train
+from robot_rl.train import Trainer, train
 from robot_rl.types import Episode
 
 POINT = EnvSpec("tests.robot_rl.point_env:PointReach-v0")
@@ -122,12 +122,12 @@ def kill_and_compare(tmp_path: Path, spec: EnvSpec, config: TrainConfig, demos: 
 def test_a_correction_is_kept_without_its_episode(tmp_path, shown):
     """Episodes may be moved away or relabelled: what the policy learned from goes with the checkpoint."""
     config, out = dataclasses.replace(small("hg_dagger"), env_steps=130), tmp_path / "run"
-    first = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    first = Trainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
     first.run()
-    assert first.corrections, "nobody helped: this test would show nothing"
+    assert first.learner.corrections, "nobody helped: this test would show nothing"
     shutil.rmtree(out / "episodes")
-    again = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
-    assert [len(part) for part in again.corrections] == [len(part) for part in first.corrections]
+    again = Trainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    assert [len(part) for part in again.learner.corrections] == [len(part) for part in first.learner.corrections]
     assert again.tally.person_s == first.tally.person_s > 0
     assert again.attention.driving_s == first.attention.driving_s
 
@@ -135,18 +135,18 @@ def test_a_correction_is_kept_without_its_episode(tmp_path, shown):
 def test_a_fit_that_is_interrupted_is_done_again(tmp_path, shown, monkeypatch):
     """Ctrl-C while the policy is fitted anew: the checkpoint says so, and whoever goes on fits it first."""
     config, out = dataclasses.replace(small("hg_dagger"), env_steps=70), tmp_path / "run"
-    trainer = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    trainer = Trainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("robot_rl.train.train_cloned_policy", interrupted)
+        patched.setattr("robot_rl.learners.train_cloned_policy", interrupted)
         trainer.run()
-    again = CloningTrainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
-    assert (again.tally.env_steps, again.fits) == (60, 0)
+    again = Trainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
+    assert (again.tally.env_steps, again.learner.fits) == (60, 0)
     again.run()
-    assert again.fits == 1
+    assert again.learner.fits == 1
 
 
 def test_a_run_with_other_settings_is_refused(tmp_path, shown):
@@ -166,12 +166,12 @@ def test_a_run_over_another_base_is_refused(tmp_path, shown):
     face = Interface.of(env)
     other = make_cloned_policy(CLONING, face.state_dim, face.action_dim, seed=1)
     with pytest.raises(ValueError, match="trained over base"):
-        RLTrainer(tmp_path / "run", POINT, config, demos=shown[POINT.id], base=other, seed=3)
+        Trainer(tmp_path / "run", POINT, config, demos=shown[POINT.id], base=other, seed=3)
 
 
 def test_an_actor_over_a_base_needs_one(tmp_path):
     with pytest.raises(ValueError, match="actor 'residual' works over a base policy"):
-        RLTrainer(tmp_path / "run", POINT, small("residual"))
+        Trainer(tmp_path / "run", POINT, small("residual"))
 
 
 def test_the_base_collects_the_first_steps_and_its_actions_are_stored_throughout(tmp_path, shown):
@@ -206,7 +206,7 @@ def test_a_saved_residual_acts_with_its_base(tmp_path, shown):
 def test_waits_and_the_ratio_of_updates_are_logged(tmp_path, shown):
     rows: list[Mapping[str, float]] = []
     config = dataclasses.replace(small("rlpd"), env_steps=80)
-    trainer = RLTrainer(tmp_path / "run", POINT, config, demos=shown[POINT.id], progress=rows.append)
+    trainer = Trainer(tmp_path / "run", POINT, config, demos=shown[POINT.id], progress=rows.append)
     trainer.run()
     assert rows[-1]["learner_wait_s"] > 0 and rows[-1]["actor_wait_s"] > rows[-1]["learner_wait_s"] / 100
     assert rows[-1]["utd"] == pytest.approx(2 * (rows[-1]["env_steps"] - 39) / rows[-1]["env_steps"])

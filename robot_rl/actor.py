@@ -1,0 +1,179 @@
+"""The actor as a process of its own: it steps the robot, delivers every step, and acts by the newest good weights.
+
+Nothing in its loop waits for the learner, the network or a disk. It stops at the end of an episode, and goes on by
+itself, when the learner has been silent for longer than weights may be old (S22), and at once when a step cannot be
+kept (S26). A killed actor comes up again with a fresh episode; the open one is marked as aborted (S24).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robot_rl.env import RobotEnv
+from robot_rl.episodes import EpisodeStore
+from robot_rl.foreign import ForeignEnv
+from robot_rl.link import ActorEnd, deliver
+from robot_rl.policy import Interface
+from robot_rl.policy_weights import Acting, WeightsGate, WeightsRefused
+from robot_rl.rollout import EnvSpec, Rollout
+from robot_rl.stopping import Stopping
+from robot_rl.types import Episode
+
+MAX_POLICY_AGE_S = 600.0
+"""S22: without a word from the learner for so long, no new episode begins."""
+MIN_FREE_BYTES = 5_000_000_000
+"""S26: with less room on the disk no episode begins."""
+COUNTER = "next_episode.json"
+_POLL_S = 0.005
+SEED_STRIDE = 1_000_003
+"""Between the seeds of actors that feed one learner."""
+
+
+class WeightsInbox:
+    """Makes policies of weights beside the control loop, one at a time, the newest next."""
+
+    def __init__(self, link: ActorEnd, gate: WeightsGate) -> None:
+        self._link, self._gate = link, gate
+        self._worker = ThreadPoolExecutor(1, "weights")
+        self._making: tuple[int, Future[Acting]] | None = None
+
+    def newest(self) -> Acting | None:
+        """A policy that may act, if there is a new one. Never waits."""
+        acting = None
+        if self._making is not None and self._making[1].done():
+            (version, made), self._making = self._making, None
+            try:
+                acting = made.result()
+            except WeightsRefused as error:
+                self._link.refuse(version, str(error))
+        if self._making is None and (weights := self._link.weights()) is not None:
+            self._making = (weights.version, self._worker.submit(self._gate.accept, weights))
+        return acting
+
+    def close(self) -> None:
+        self._worker.shutdown()
+
+
+class Actor:
+    """Steps ``env`` for a learner at the other end of ``link``; episodes go to ``out/episodes``.
+
+    ``run`` names this actor's steps: no other actor of the learner may have the same name and number.
+    ``max_behind`` makes it wait while the learner owes more rounds of updates than that: for a twin, whose time stands
+    still meanwhile. A real robot's never does (None).
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        env: RobotEnv | ForeignEnv,
+        spec: EnvSpec,
+        link: ActorEnd,
+        run: str,
+        seed: int = 0,
+        actor: int = 0,
+        max_behind: int | None = None,
+        min_free_bytes: int = MIN_FREE_BYTES,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.out, self.env, self.link, self.max_behind, self._say = out, env, link, max_behind, say
+        self.store = EpisodeStore(out / "episodes")
+        first = max(self.store.next_episode(run, actor), _next_episode(out))
+        self.rollout = Rollout(
+            env, spec, run, seed + SEED_STRIDE * actor, store=self.store, first_episode=first, actor=actor
+        )
+        self.gate = WeightsGate(Interface.of(env), np.random.default_rng([seed, actor, 11]))
+        self.inbox = WeightsInbox(link, self.gate)
+        self.acting: Acting | None = None
+        self.steps = self.episodes = self.aborted = 0
+        self._min_free_bytes, self._said = min_free_bytes, ""
+
+    def run(self, stopping: Stopping, max_steps: int | None = None) -> dict[str, Any]:
+        """Step until the learner has enough, an episode ends after ``max_steps``, or asked to stop. What was done, for
+        people."""
+        try:
+            while not (stopping.asked or self._enough(max_steps)):
+                self.acting = self.inbox.newest() or self.acting
+                if self._must_wait() or self.acting is None:
+                    time.sleep(_POLL_S)
+                else:
+                    self._step(self.acting)
+        finally:
+            self._abort()
+            self.inbox.close()
+            self.store.close()
+            self.env.close()
+        return {"steps": self.steps, "episodes": self.episodes, "aborted": self.aborted}
+
+    def _enough(self, max_steps: int | None) -> bool:
+        if self.acting is not None and self.acting.finished:
+            return True
+        return max_steps is not None and self.steps >= max_steps and not self.rollout.running
+
+    def _must_wait(self) -> bool:
+        """Whether the next step has to wait; why is said once. An episode under way is given up where its steps could
+        not be kept."""
+        state, reason = self.link.state(), ""
+        if state.problem:
+            self._abort()
+            reason = state.problem
+        elif not self.rollout.running:
+            if not state.alive and state.silent_s > MAX_POLICY_AGE_S:
+                reason = f"no word from the learner for {state.silent_s / 60:.0f} min: waiting for it"
+            elif (free := shutil.disk_usage(self.out).free) < self._min_free_bytes:
+                reason = f"only {free / 1e9:.1f} GB are free at '{self.out}': make room, no episode begins"
+        if reason and not self._said:
+            self._say(reason)
+        self._said = reason
+        return bool(reason) or (self.max_behind is not None and state.alive and state.behind > self.max_behind)
+
+    def _step(self, acting: Acting) -> None:
+        if not self.rollout.running:
+            _keep_next_episode(self.out, self.rollout.episode + 2)
+        try:
+            step, episode = self.rollout.step(acting.policy, label=acting.label)
+        except OSError as error:  # the recorder's disk is full or gone
+            self._say(f"the episode is given up, its steps cannot be kept: {error.strerror or error}")
+            self._abort()
+            return
+        self.steps += 1
+        deliver(self.link, step, episode)
+        self.gate.observe(step.observation, step.base_action)
+        if episode is not None:
+            self._finished(episode)
+
+    def _abort(self) -> None:
+        if self.rollout.running:
+            self.aborted += 1
+            with suppress(OSError):  # what is left of it is put in order when the store is next opened
+                self.rollout.abort()
+
+    def _finished(self, episode: Episode) -> None:
+        self.episodes += 1
+        outcome = "success" if episode.success else "failure"
+        backlog = self.link.state().backlog
+        waiting = f", {backlog} steps wait for the learner" if backlog > 2 * len(episode.steps) else ""
+        self._say(f"episode {episode.header.episode}: {outcome} in {len(episode.steps)} steps{waiting}")
+
+
+def _next_episode(out: Path) -> int:
+    """The number after the last episode that was ever begun here: one that left no file may have been delivered."""
+    try:
+        said: Mapping[str, Any] = json.loads((out / COUNTER).read_text())
+        return int(said["next_episode"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _keep_next_episode(out: Path, number: int) -> None:
+    fresh = out / f"{COUNTER}.new"
+    fresh.write_text(json.dumps({"next_episode": number}))
+    fresh.rename(out / COUNTER)

@@ -1,0 +1,188 @@
+"""``robot-rl learner``, ``robot-rl actor`` and ``robot-rl keys``: training as two programs, on one machine or two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from robot_rl.command import TWIN, Command, preset_named_in, say
+from robot_rl.config import TrainConfig
+from robot_rl.presets import preset
+
+if TYPE_CHECKING:
+    from robot_rl.description import Description
+    from robot_rl.types import Episode
+
+MAX_BEHIND = 16
+"""Rounds of updates that a learner may owe before a twin's time stands still."""
+
+
+@dataclass(kw_only=True)
+class LearnerCommand(Command):
+    """Learn from what actors deliver: updates, checkpoints, weights. Needs no robot, no environment, no twin."""
+
+    task: Annotated[str, tyro.conf.Suppress] = ""
+    env: Annotated[str | None, tyro.conf.Suppress] = None
+    env_kwargs: Annotated[str, tyro.conf.Suppress] = "{}"
+    demos: Path | None = None
+    """Recorded demonstrations: a folder or one file (`robot-rl record` makes them)."""
+    endpoint: str | None = None
+    """Where to listen: ipc:///folder/name or tcp://127.0.0.1:port; any other address needs --keys. By default a socket
+    that only you can reach."""
+    keys: Path | None = None
+    """Folder of keys (`robot-rl keys`): encrypts, and lets in only the actors listed there."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    """Every setting of the preset can be overridden."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> LearnerCommand:
+        name = preset_named_in(arguments) or cls.preset
+        return cls(preset=name, config=preset(name))
+
+    def run(self) -> Mapping[str, Any]:
+        from robot_rl.keys import default_endpoint, learner_keys
+        from robot_rl.learners import make_learner
+        from robot_rl.metrics import TrainingProgress
+        from robot_rl.serve import Serving, first_actor
+        from robot_rl.stopping import Stopping
+
+        self._require_demos()
+        keys = None if self.keys is None else learner_keys(self.keys)
+        endpoint = self.endpoint or default_endpoint()
+        out = self.folder(f"learner-{self.preset}")
+        with Stopping() as stopping:
+            actor = first_actor(out, endpoint, keys, stopping, say)
+            shown, base = self._beginning(out, actor)
+            with TrainingProgress(self.config.env_steps) as progress:
+                learner = make_learner(
+                    out, actor, self.config, demos=shown, base=base, seed=self.seed, progress=progress, say=say
+                )
+                Serving(learner, endpoint, keys, say).run(stopping)
+        tally, rates = learner.tally, learner.tally.recent()
+        return {
+            "out": out,
+            "policy": out / "policy",
+            "env_steps": tally.env_steps,
+            "updates": tally.updates,
+            "episodes": len(tally.successes),
+            "wall_s": tally.wall_s,
+            "recent_success": rates["success"],
+            "intervention_rate": rates["intervention_rate"],
+        }
+
+    @property
+    def _over_base(self) -> bool:
+        config = self.config
+        return config.method == "rl" and (config.warmup == "base" or config.learner.actor != "gaussian")
+
+    def _require_demos(self) -> None:
+        if self.demos is None and (self._over_base or self.config.method == "cloning"):
+            raise ValueError(
+                f"preset '{self.preset}' begins with demonstrations: give --demos PATH (`robot-rl record` makes them)"
+            )
+        if self.demos is not None and not self.demos.exists():
+            raise ValueError(f"no demonstrations at '{self.demos}': record some with `robot-rl record`")
+
+    def _beginning(self, out: Path, actor: Description) -> tuple[list[Episode], Any]:
+        """The demonstrations, and the base that is cloned from them where the preset works with one."""
+        from robot_rl.demonstrations import clone_for
+        from robot_rl.episodes import load_demos
+
+        interface = actor.interface
+        shown = [] if self.demos is None else load_demos(self.demos, interface.task, interface.action_dim)
+        if not self._over_base:
+            return shown, None
+        return shown, clone_for(out / "base", interface, self.config.cloning, shown, self.seed)
+
+
+@dataclass(kw_only=True)
+class ActorCommand(Command):
+    """Act for a learner: step the robot or the twin, deliver every step, act by the newest good weights."""
+
+    skill: str = "expert"
+    """Of the twin's scripted person: novice, intermediate, expert."""
+    takeover: str = "watchful"
+    """When the twin's person takes over: watchful, no_progress, leaving_funnel, never."""
+    endpoint: str | None = None
+    """Where the learner listens; by default this machine's own."""
+    keys: Path | None = None
+    """Folder with this actor's key pair and the learner's public key (`robot-rl keys`)."""
+    key_name: str = "actor"
+    """Name of this actor's key pair in that folder."""
+    actor: int = 0
+    """Number of this actor, where several feed one learner: each sees other seeds."""
+    max_steps: int | None = None
+    """Stop at the end of an episode after so many steps; by default when the learner has enough."""
+    keep_pace: bool | None = None
+    """Wait while the learner owes many updates. By default for the twin, whose time stands still meanwhile, and never
+    on a robot."""
+    min_free_gb: float = 5.0
+    """With less room on the disk no episode begins."""
+
+    def run(self) -> Mapping[str, Any]:
+        from robot_rl.actor import Actor
+        from robot_rl.description import Description
+        from robot_rl.keys import actor_keys, default_endpoint
+        from robot_rl.link_actor import ZmqActorEnd
+        from robot_rl.spool import Spool
+        from robot_rl.stopping import Stopping
+
+        keys = None if self.keys is None else actor_keys(self.keys, self.key_name)
+        endpoint = self.endpoint or default_endpoint()
+        watched = preset(self.preset).person and self.env is None
+        spec = self.env_spec(person=self.skill, takeover=self.takeover) if watched else self.env_spec()
+        keep_pace = spec.id.startswith(f"{TWIN}:") if self.keep_pace is None else self.keep_pace
+        out = self.folder(f"actor-{self.name()}")
+        out.mkdir(parents=True, exist_ok=True)
+        with Stopping() as stopping:
+            env, spool = spec.make(), Spool(out / "spool")
+            link = ZmqActorEnd(endpoint, spool, Description.of(env, spec).to_json(), self.actor, keys)
+            say(f"delivering to {endpoint}")
+            actor = Actor(
+                out,
+                env,
+                spec,
+                link,
+                run=f"{out.name}-{spool.id[:8]}",
+                seed=self.seed,
+                actor=self.actor,
+                max_behind=MAX_BEHIND if keep_pace else None,
+                min_free_bytes=int(self.min_free_gb * 1e9),
+                say=say,
+            )
+            try:
+                done = actor.run(stopping, self.max_steps)
+            finally:
+                link.close()
+                spool.close()
+            if stopping.asked:
+                raise KeyboardInterrupt
+        return {"out": out, **done, "undelivered": link.state().backlog}
+
+
+@dataclass(kw_only=True)
+class Keys:
+    """Make keys for a link between two machines: the learner's, and one pair for each actor it shall let in."""
+
+    folder: Path = Path("keys")
+    """Where to put them; what is there already stays."""
+    actors: tuple[str, ...] = ("actor",)
+    """Names of actors."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> Keys:
+        return cls()
+
+    def run(self) -> Mapping[str, Any]:
+        from robot_rl.keys import make_keys
+
+        made = make_keys(self.folder, self.actors)
+        for name in self.actors:
+            say(f"copy {self.folder}/learner.key and {self.folder}/{name}.key_secret to the machine of '{name}'")
+        return {"folder": self.folder, "made": made}
