@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from robot_rl.command import Command, FromDemonstrations, preset_named_in
-from robot_rl.config import CloningConfig, TrainConfig
+from robot_rl.config import CloningConfig, TrainConfig, seeing
 from robot_rl.presets import preset
 
 if TYPE_CHECKING:
@@ -50,10 +50,11 @@ class TrainBC(FromDemonstrations):
         from robot_rl.demonstrations import clone_base
 
         out = self.folder(f"bc-{self.name()}")
+        cloning = dataclasses.replace(self.cloning, cameras=self.views or self.cloning.cameras)
         shown = self.demonstrations(out / "demos")
         if (out / "policy" / "policy.json").exists():
             raise ValueError(f"'{out}' holds a policy already: give another --out")
-        clone_base(out / "policy", self.env_spec(), self.cloning, shown, self.seed)
+        clone_base(out / "policy", self.env_spec(), cloning, shown, self.seed)
         write_config(out, self.env_spec(), self.seed)
         return {"out": out, "policy": out / "policy", "demos": len(shown)}
 
@@ -79,13 +80,13 @@ class Train(FromDemonstrations):
 
         out = self.folder(f"{self.name()}-{self.preset}")
         shown = self.demonstrations(out / "demos") if self.demos or self.demo_policy or self.env is None else []
-        base = None
-        over_base = self.config.warmup == "base" or self.config.learner.actor != "gaussian"
-        if self.config.method == "rl" and over_base and shown:
-            base = clone_base(out / "base", self.env_spec(), self.config.cloning, shown, self.seed)
-        spec = self.env_spec(person=self.skill, takeover=self.takeover) if self.config.person else self.env_spec()
-        with TrainingProgress(self.config.env_steps) as progress:
-            tally = train(out, spec, self.config, demos=shown, base=base, seed=self.seed, progress=progress)
+        base, config = None, seeing(self.config, self.views) if self.cameras else self.config
+        over_base = config.warmup == "base" or config.learner.actor != "gaussian"
+        if config.method == "rl" and over_base and shown:
+            base = clone_base(out / "base", self.env_spec(), config.cloning, shown, self.seed)
+        spec = self.env_spec(person=self.skill, takeover=self.takeover) if config.person else self.env_spec()
+        with TrainingProgress(config.env_steps) as progress:
+            tally = train(out, spec, config, demos=shown, base=base, seed=self.seed, progress=progress)
         rates = tally.recent()
         return {
             "out": out,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ from robot_rl.task import Task
 FAILURES = ("S4", "S5", "S8", "S29")
 """Limits whose breach is the motion's own doing: leaving the workspace, speed, force, pushing at a wall. Such a stop is
 how the episode failed; any other (a camera, a link, an operator) says nothing of the task."""
+DOWN: Quaternion = (1.0, 0.0, 0.0, 0.0)
+"""A hand that points straight down, in base axes."""
 GRIPPER_THRESHOLD = 1 / 3
 """A gripper action beyond ± this opens or closes; between, the gripper holds."""
 
@@ -35,9 +37,14 @@ GRIPPER_THRESHOLD = 1 / 3
 class EnvOptions:
     """What a policy sees, in which axes it acts, and how episodes begin."""
 
-    frame: Literal["task", "end_effector"] = "task"
+    frame: Literal["task", "end_effector", "base"] = "task"
     """``task``: positions relative to the task frame, actions in base axes. ``end_effector``: positions relative to the
-    episode's start, actions in the tool's own axes (HIL-SERL, arXiv 2410.21845, sec. III-C)."""
+    episode's start, actions in the tool's own axes (HIL-SERL, arXiv 2410.21845, sec. III-C). ``base``: positions
+    relative to ``origin_m``, actions in base axes; nothing tells where the task is but what cameras show."""
+    origin_m: tuple[float, float, float] = (0.5, 0.0, 0.0)
+    """Of frame ``base``: a point of the cell where the hand works, m in base axes."""
+    tracked: bool = True
+    """Observe the task's own features (a tracker's); False where cameras must tell."""
     memory_s: tuple[float, ...] = (0.5, 2.0)
     """Time constants of slow averages of pose and wrench in the observation; () for none."""
     previous_action: bool = False
@@ -75,7 +82,9 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.max_steps = options.max_steps or spec.max_steps
         self.action_scale = np.array([spec.max_step_m] * 3 + [spec.max_step_rad] * 3 + [1.0] * spec.gripper)
         self.action_space: gymnasium.spaces.Box = gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
-        self._state = StateVector(spec, options.memory_s, options.previous_action)
+        self._features = spec.feature_names if options.tracked else ()
+        seen = replace(spec, feature_names=self._features)
+        self._state = StateVector(seen, options.memory_s, options.previous_action)
         self.state_names = self._state.names
         spaces: dict[str, gymnasium.Space[Any]] = {
             "state": gymnasium.spaces.Box(-np.inf, np.inf, (len(self.state_names),), np.float32)
@@ -99,7 +108,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._latest = self.robot.reset(plan)
         if hasattr(person, "new_episode"):
             person.new_episode(person_seed)
-        self._start = self._latest.arm.T_base_ee
+        here = self._latest.arm.T_base_ee
+        self._origin = Pose(self.options.origin_m, DOWN) if self.options.frame == "base" else here
         self._target = self._accepted = self._latest.executed.target
         self._gripper = float(self._latest.executed.gripper)
         self._executed = np.zeros(self.task.spec.action_dim, np.float32)
@@ -217,8 +227,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     def _observation(self) -> dict[str, np.ndarray]:
         observation, in_task = self._latest, self.options.frame == "task"
-        origin = self.task.task_frame if in_task else self._start
-        features = self.task.features(observation) if self.task.spec.feature_names else np.zeros(0)
+        origin = self.task.task_frame if in_task else self._origin
+        features = self.task.features(observation) if self._features else np.zeros(0)
         state = self._state(observation, origin, self._action_axes(), self._executed, features)
         return {"state": state} | {name: observation.frames[name].image for name in self.options.cameras}
 

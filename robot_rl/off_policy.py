@@ -6,7 +6,7 @@ The same object serves training in one process and a learner on another machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from hardware.interfaces import Source
 from robot_rl.base_policy import BasePolicy, relabelled
+from robot_rl.batch import Batch
 from robot_rl.bc import shown_by_person
 from robot_rl.checkpoint import Tensors, by_number, numbered
 from robot_rl.config import TrainConfig
@@ -21,9 +22,7 @@ from robot_rl.governor import UpdateGovernor
 from robot_rl.replay_buffer import Mixture, ReplayBuffer, Returns
 from robot_rl.rlpd import RLPD
 from robot_rl.types import Episode, Observation, Step
-
-Layout = Mapping[str, tuple[tuple[int, ...], np.dtype]]
-"""Shape and dtype of each entry of an observation."""
+from robot_rl.vision import Layout
 
 
 class OffPolicyLearner:
@@ -45,8 +44,10 @@ class OffPolicyLearner:
         learner = config.learner
         self.config, self.action_dim = config, action_dim
         self.agent = RLPD(learner, layout["state"][0][0], action_dim, gripper_index, seed, base=base)
-        self.online = ReplayBuffer(learner.replay_capacity, layout, action_dim)
-        self.prior = ReplayBuffer(learner.replay_capacity, layout, action_dim)
+        vision = self.agent.vision
+        self.online, self.prior = (
+            ReplayBuffer(learner.replay_capacity, vision.layout(layout), action_dim, vision.kept) for _ in range(2)
+        )
         self.mixture = Mixture((self.online, self.prior), (1.0 - learner.prior_fraction, learner.prior_fraction))
         self.returns = Returns(
             learner.gamma, learner.n_step, learner.reward, learner.cut_at_takeover, learner.failure_ends
@@ -74,8 +75,10 @@ class OffPolicyLearner:
             buffer = self.online if self.config.learner.demos_online else self.prior
             buffer.add_episode(episode if base is None else relabelled(episode, base))
         if demos and self.config.pretrain_actor:
+            if self.agent.vision.cameras:
+                raise ValueError("pretrain_actor cannot learn from cameras, whose encoder only the critic trains: leave it")
             for _ in range(self.config.cloning.steps):
-                self.agent.clone(self._sample(1)[0])
+                self.agent.clone(next(self._sample(1)))
 
     def remember(self, step: Step) -> None:
         """Every step goes online; every step the person drove goes to the prior buffer as well, whole segments with the
@@ -120,13 +123,13 @@ class OffPolicyLearner:
     def health(self) -> dict[str, float]:
         """Figures that cost a pass of their own: lost plasticity, the ratio of updates, who waited for whom."""
         learner, rng = self.config.learner, np.random.default_rng(self.critic_updates)  # training draws its own
-        batch = self.mixture.sample(rng, learner.batch_size, self.returns)[0]
+        batch = next(self.mixture.sample(rng, learner.batch_size, self.returns))
         values = {name: float(value) for name, value in self.agent.health(batch).items()}
         governor = self.governor
         values["utd"] = learner.utd_ratio * governor.rounds / max(governor.steps, 1)
         return values | {"learner_wait_s": governor.learner_wait_s, "actor_wait_s": governor.actor_wait_s}
 
-    def _sample(self, parts: int) -> list[Any]:
+    def _sample(self, parts: int) -> Iterator[Batch]:
         return self.mixture.sample(self.rng, self.config.learner.batch_size, self.returns, parts)
 
     # -- persistence -------------------------------------------------------------------------------------------------

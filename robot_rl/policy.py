@@ -59,7 +59,7 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     policy that the actor works over goes into ``base/``."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = "rl" if isinstance(policy, RLPD) else "cloning"
-    keep = ("actor.", "average_actor.", "gripper.online.", "critic.", "state_") if kind == "rl" else ("",)
+    keep = ("actor.", "average_actor.", "gripper.online.", "critic.", "vision.", "state_") if kind == "rl" else ("",)
     tensors = {name: t.contiguous() for name, t in policy.state_dict().items() if name.startswith(keep)}
     save_file(tensors, folder / "policy.safetensors")
     about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +39,16 @@ class ReplayBuffer:
     episode's last step takes a slot of its own that is never sampled. Steps are idempotent by id.
     """
 
-    def __init__(self, capacity: int, observation: Mapping[str, tuple[tuple[int, ...], np.dtype]], action_dim: int):
-        """``observation`` gives shape and dtype per entry; memory is ``capacity`` times their size."""
-        self.capacity, self.action_dim = capacity, action_dim
+    def __init__(
+        self,
+        capacity: int,
+        observation: Mapping[str, tuple[tuple[int, ...], np.dtype]],
+        action_dim: int,
+        kept: Callable[[Observation], Observation] = lambda observation: observation,
+    ):
+        """``observation`` gives shape and dtype per entry; memory, as it is filled, is ``capacity`` times their size.
+        ``kept`` makes what is stored of what was observed."""
+        self.capacity, self.action_dim, self._kept = capacity, action_dim, kept
         self.observation = {name: np.zeros((capacity, *shape), dtype) for name, (shape, dtype) in observation.items()}
         self.action = np.zeros((capacity, action_dim), np.float32)
         self.proposed_action = np.zeros_like(self.action)
@@ -99,9 +106,9 @@ class ReplayBuffer:
         self.finish(episode.steps[-1].id, episode.final_observation, episode.final_base_action)
 
     def _write_observation(self, observation: Observation) -> int:
-        serial, slot = self.written, self.written % self.capacity
+        serial, slot, kept = self.written, self.written % self.capacity, self._kept(observation)
         for name, array in self.observation.items():
-            array[slot] = observation[name]
+            array[slot] = kept[name]
         self.action[slot] = self.proposed_action[slot] = self.base_action[slot] = 0.0
         self.reward[slot], self.source[slot] = 0.0, Source.HOLD
         for values in (*self.flags.values(), *self.inputs.values()):
@@ -211,8 +218,9 @@ class Mixture:
     buffers: Sequence[ReplayBuffer]
     fractions: Sequence[float]
 
-    def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> list[Batch]:
-        """``parts`` batches of ``count`` transitions, each mixed by the fractions."""
+    def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> Iterator[Batch]:
+        """``parts`` batches of ``count`` transitions, each mixed by the fractions. All are drawn at once; each is
+        gathered when it is asked for, since images are large."""
         usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if b.steps > 1 and f > 0]
         if not usable:
             raise ValueError("the replay buffers hold no complete step yet: collect before updating")
@@ -220,8 +228,8 @@ class Mixture:
         counts = [round(count * f / total) for _, f in usable]
         counts[0] += count - sum(counts)
         drawn = [
-            buffer.gather(buffer.draw(rng, n * parts), returns).split(parts)
+            (buffer, buffer.draw(rng, n * parts).reshape(parts, n))
             for (buffer, _), n in zip(usable, counts, strict=True)
             if n > 0
         ]
-        return [Batch.concatenate([batches[i] for batches in drawn]) for i in range(parts)]
+        return (Batch.concatenate([buffer.gather(slots[i], returns) for buffer, slots in drawn]) for i in range(parts))

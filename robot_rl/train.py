@@ -17,7 +17,7 @@ from robot_rl.base_policy import BasePolicy
 from robot_rl.bc import make_cloned_policy, train_cloned_policy
 from robot_rl.checkpoint import LATEST, Tensors, by_number, load_checkpoint, numbered, save_checkpoint
 from robot_rl.cloned_policy import ClonedPolicy
-from robot_rl.config import TrainConfig, to_dict
+from robot_rl.config import TrainConfig, from_dict, to_dict
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
 from robot_rl.foreign import ForeignEnv
@@ -164,7 +164,9 @@ class Trainer:
         if not (self.out / "checkpoints" / LATEST).exists():
             return False
         tensors, metadata = load_checkpoint(self.out / "checkpoints")
-        if {**metadata["config"], "env_steps": 0} != {**json.loads(json.dumps(to_dict(self.config))), "env_steps": 0}:
+        saved = to_dict(from_dict(TrainConfig, metadata["config"]))  # with defaults for what is newer than it
+        mine, theirs = (json.loads(json.dumps({**c, "env_steps": 0})) for c in (to_dict(self.config), saved))
+        if mine != theirs:
             raise ValueError(
                 f"'{self.out}' holds a run with another configuration: give another --out, or the same options"
             )

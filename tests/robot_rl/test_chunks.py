@@ -14,7 +14,7 @@ from robot_rl.flow import FlowPolicy
 from robot_rl.shown import shown_in
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 
-SIDE = 8
+SIDE = 16
 HORIZON = 4
 
 
@@ -208,5 +208,5 @@ def test_what_only_a_camera_shows_is_learned(arch: str):
 
 
 def test_a_camera_of_a_side_that_cannot_be_halved_is_refused():
-    with pytest.raises(ValueError, match="power of two"):
+    with pytest.raises(ValueError, match="multiple of 16"):
         make_cloned_policy(small("mlp", cameras={"top": 100}), 3, 3)
