@@ -150,6 +150,7 @@ class OffPolicyLearner:
             "rng": self.rng.bit_generator.state,
             "base_version": self.base_version,
             "normalizer_version": self.agent.normalizer_version(),
+            "frozen_encoder": self.agent.vision.frozen_version,
         }
 
     def load_state(self, tensors: Tensors, metadata: Mapping[str, Any]) -> None:
@@ -160,6 +161,8 @@ class OffPolicyLearner:
                 f"the run was trained over base '{metadata['base_version']}', this one is '{self.base_version}': its "
                 "stored base actions do not hold; give the same base, or another --out"
             )
+        if metadata.get("frozen_encoder", "") != self.agent.vision.frozen_version:
+            raise ValueError("the run's replay holds features of another frozen encoder: give the same weights")
         self.agent.load_state_dict(tensors["agent"])
         if metadata["normalizer_version"] != self.agent.normalizer_version():
             raise ValueError("the checkpoint's normaliser is not the one its replay was stored under: it is damaged")

@@ -23,6 +23,7 @@ from robot_rl.base_policy import BasePolicy, SteerableBase
 from robot_rl.batch import Batch
 from robot_rl.config import LearnerConfig
 from robot_rl.gripper import GripperCritic, GripperSpace
+from robot_rl.image_encoder import LEARNED
 from robot_rl.networks import CriticEnsemble, effective_rank, soft_update
 from robot_rl.vision import Vision
 
@@ -55,6 +56,8 @@ class RLPD(nn.Module):
         super().__init__()
         if config.actor != "gaussian" and base is None:
             raise ValueError(f"actor '{config.actor}' works over a base policy: give demonstrations to clone one from")
+        if config.actor == "latent_noise" and config.vision.encoder not in LEARNED:
+            raise ValueError("latent_noise asks its base about stored images, and a frozen encoder stores none: use conv")
         self.config, self.action_dim, self.device = config, action_dim, torch.device(device)
         self.arm_dim = action_dim - (gripper_index is not None)
         self.__dict__["base"] = base if config.actor != "gaussian" else None  # set so, it is no submodule
@@ -63,7 +66,7 @@ class RLPD(nn.Module):
         self.register_buffer("state_std", torch.ones(state_dim))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.vision = Vision(config.vision)
+            self.vision = Vision(config.vision, self.device)
             inputs, noise_dim = state_dim + self.vision.size, getattr(base, "noise_dim", None)
             self.actor = make_head(config, inputs, action_dim, self.arm_dim, noise_dim)
             self.critic = CriticEnsemble(inputs + action_dim, 1, config.critics, config.width, config.depth)
@@ -238,7 +241,8 @@ class RLPD(nn.Module):
         images are moved at random."""
         decode = None
         if self.config.actor == "latent_noise":
-            decode = partial(cast(SteerableBase, self.base).decode, self._tensor(observation["state"]))
+            entries = {k: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for k, v in observation.items()}
+            decode = partial(cast(SteerableBase, self.base).decode, entries)
         return Context(self._features(observation, shift), self._tensor(base_action), decode)
 
     def _features(self, observation: Mapping[str, np.ndarray], shift: bool = False) -> Tensor:

@@ -32,7 +32,7 @@ class Vision(nn.Module):
 
     frozen: FrozenEncoder | None
 
-    def __init__(self, config: VisionConfig):
+    def __init__(self, config: VisionConfig, device: str | torch.device = "cpu"):
         super().__init__()
         self.config, self.cameras = config, tuple(config.cameras)
         self.size = config.width * len(self.cameras)
@@ -45,7 +45,7 @@ class Vision(nn.Module):
             return
         from robot_rl.frozen_encoder import FrozenEncoder, SpatialEncoders
 
-        self.__dict__["frozen"] = frozen = FrozenEncoder(config.weights)
+        self.__dict__["frozen"] = frozen = FrozenEncoder(config.weights, device)
         shapes = {name: frozen.shape(side) for name, side in config.cameras.items()}
         self.each = SpatialEncoders(shapes, config.width, config.embeddings)
 
