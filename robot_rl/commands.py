@@ -21,6 +21,7 @@ from robot_rl.presets import preset
 if TYPE_CHECKING:
     from robot_rl.evaluate import Evaluation
     from robot_rl.rollout import EnvSpec
+    from robot_rl.types import Episode
 
 
 @dataclass(kw_only=True)
@@ -65,6 +66,9 @@ class Train(FromDemonstrations):
 
     takeover: str = "watchful"
     """When the twin's person takes over: watchful, no_progress, leaving_funnel, never."""
+    classifier: Path | None = None
+    """Folder of a success classifier (`robot-rl train-classifier`): it ends episodes and pays what the environment's
+    reward would."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     """Every setting of the preset can be overridden."""
 
@@ -81,10 +85,14 @@ class Train(FromDemonstrations):
         out = self.folder(f"{self.name()}-{self.preset}")
         shown = self.demonstrations(out / "demos") if self.demos or self.demo_policy or self.env is None else []
         base, config = None, seeing(self.config, self.views) if self.cameras else self.config
+        person: dict[str, Any] = {"person": self.skill, "takeover": self.takeover} if config.person else {}
+        if self.classifier is not None:
+            person["classifier"] = str(self.classifier)
+            config, shown = self._judged(config, shown)
         over_base = config.warmup == "base" or config.learner.actor != "gaussian"
         if config.method == "rl" and over_base and shown:
             base = clone_base(out / "base", self.env_spec(), config.cloning, shown, self.seed)
-        spec = self.env_spec(person=self.skill, takeover=self.takeover) if config.person else self.env_spec()
+        spec = self.env_spec(**person)
         with TrainingProgress(config.env_steps) as progress:
             tally = train(out, spec, config, demos=shown, base=base, seed=self.seed, progress=progress)
         rates = tally.recent()
@@ -98,6 +106,17 @@ class Train(FromDemonstrations):
             "recent_success": rates["success"],
             "intervention_rate": rates["intervention_rate"],
         }
+
+    def _judged(self, config: TrainConfig, shown: list[Episode]) -> tuple[TrainConfig, list[Episode]]:
+        """``config`` paying the classifier's verdict in place of the environment's reward, ``shown`` as it judges them."""
+        from robot_rl.judged import relabelled
+        from robot_rl.success_classifier import load_classifier
+
+        assert self.classifier is not None
+        classifier, reward = load_classifier(self.classifier, self.views), config.learner.reward
+        paid = dataclasses.replace(reward, environment=0.0, classifier=reward.environment or reward.classifier)
+        learner = dataclasses.replace(config.learner, reward=paid)
+        return dataclasses.replace(config, learner=learner), [relabelled(e, classifier) for e in shown]
 
 
 @dataclass(kw_only=True)

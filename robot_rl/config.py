@@ -43,16 +43,39 @@ class VisionConfig:
     cameras: dict[str, int] = field(default_factory=dict)
     """Cameras, each with the side of its square images, px; `--cameras` fills it."""
     encoder: Literal["conv", "vit_small", "resnet18"] = "conv"
-    """``conv`` and ``vit_small`` are learned from scratch. ``resnet18`` is frozen, its feature maps read through spatial
-    learned embeddings (SERL, arXiv 2401.16013); it needs the extra ``robot-rl[vision]``."""
+    """``conv`` and ``vit_small`` are learned from scratch. ``resnet18`` is frozen, its feature maps read through
+    spatial learned embeddings (SERL, arXiv 2401.16013)."""
     weights: str | None = None
-    """Weights of ``resnet18``: a .safetensors file as timm writes it; None fetches timm's from the hub."""
+    """Weights of ``resnet18``: a .safetensors file as timm writes it; None fetches timm's from the hub
+    (extra ``robot-rl[vision]``)."""
     width: int = 64
     """Features of each camera."""
     embeddings: int = 8
     """Spatial embeddings of each feature map of a frozen encoder."""
     shift_px: int = 4
     """Images in a batch are moved at random by up to this (DrQ, arXiv 2004.13649); 0 for not at all."""
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """The success classifier and its training."""
+
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    """Cameras and their encoder."""
+    width: int = 64
+    """Units of the hidden layer over the features."""
+    precision: float = 0.98
+    """Share of called successes that must be right on held-out episodes; it decides the threshold."""
+    validation_fraction: float = 0.25
+    """Share of episodes held out, for the best weights, the temperature and the threshold."""
+    steps: int = 1_000
+    """Gradient steps."""
+    batch_size: int = 64
+    """Frames a gradient step."""
+    learning_rate: float = 1e-3
+    """Adam's, decayed to zero along a cosine."""
+    weight_decay: float = 1e-3
+    """AdamW's."""
 
 
 @dataclass(frozen=True)

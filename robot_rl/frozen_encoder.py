@@ -129,8 +129,8 @@ def _from_hub() -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError:
         raise ValueError(
-            f"weights of {ARCH} are fetched by huggingface_hub, which is not installed: pip install 'robot-rl[vision]', "
-            "or give --learner.vision.weights FILE.safetensors"
+            f"weights of {ARCH} are fetched by huggingface_hub, which is not installed: "
+            "pip install 'robot-rl[vision]', or give --learner.vision.weights FILE.safetensors"
         ) from None
     try:
         return Path(hf_hub_download(*HUB))

@@ -76,7 +76,9 @@ class OffPolicyLearner:
             buffer.add_episode(episode if base is None else relabelled(episode, base))
         if demos and self.config.pretrain_actor:
             if self.agent.vision.cameras:
-                raise ValueError("pretrain_actor cannot learn from cameras, whose encoder only the critic trains: leave it")
+                raise ValueError(
+                    "pretrain_actor cannot learn from cameras, whose encoder only the critic trains: leave it"
+                )
             for _ in range(self.config.cloning.steps):
                 self.agent.clone(next(self._sample(1)))
 

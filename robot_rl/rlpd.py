@@ -35,8 +35,8 @@ class RLPD(nn.Module):
 
     ``state_dim`` is the length of the observation's ``"state"``; ``gripper_index`` the entry of it that tells the
     commanded gripper, or None when all of the action is continuous. Features are the state and, after it, what the
-    cameras of ``config.vision`` show; their encoder learns from the critics' loss alone. ``base`` is the frozen policy that a residual
-    corrects or a latent noise steers: not one of this module's parts, and never trained.
+    cameras of ``config.vision`` show; their encoder learns from the critics' loss alone. ``base`` is the frozen policy
+    that a residual corrects or a latent noise steers: not one of this module's parts, and never trained.
     """
 
     state_mean: Tensor
@@ -57,7 +57,9 @@ class RLPD(nn.Module):
         if config.actor != "gaussian" and base is None:
             raise ValueError(f"actor '{config.actor}' works over a base policy: give demonstrations to clone one from")
         if config.actor == "latent_noise" and config.vision.encoder not in LEARNED:
-            raise ValueError("latent_noise asks its base about stored images, and a frozen encoder stores none: use conv")
+            raise ValueError(
+                "latent_noise asks its base about stored images, and a frozen encoder stores none: use conv"
+            )
         self.config, self.action_dim, self.device = config, action_dim, torch.device(device)
         self.arm_dim = action_dim - (gripper_index is not None)
         self.__dict__["base"] = base if config.actor != "gaussian" else None  # set so, it is no submodule
@@ -234,9 +236,7 @@ class RLPD(nn.Module):
         statistics = torch.stack([self.state_mean, self.state_std]).cpu().numpy()
         return hashlib.sha256(statistics.tobytes()).hexdigest()[:16]
 
-    def _context(
-        self, observation: Mapping[str, np.ndarray], base_action: np.ndarray, shift: bool = False
-    ) -> Context:
+    def _context(self, observation: Mapping[str, np.ndarray], base_action: np.ndarray, shift: bool = False) -> Context:
         """Observations (n, ...) and the base's actions there (n, action_dim) as the heads see them; with ``shift`` the
         images are moved at random."""
         decode = None

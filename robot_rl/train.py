@@ -17,10 +17,12 @@ from robot_rl.base_policy import BasePolicy
 from robot_rl.bc import make_cloned_policy, train_cloned_policy
 from robot_rl.checkpoint import LATEST, Tensors, by_number, load_checkpoint, numbered, save_checkpoint
 from robot_rl.cloned_policy import ClonedPolicy
+from robot_rl.command import say
 from robot_rl.config import TrainConfig, from_dict, to_dict
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
 from robot_rl.foreign import ForeignEnv
+from robot_rl.judged import FalsePositiveAlarm
 from robot_rl.metrics import MetricsLog
 from robot_rl.off_policy import OffPolicyLearner
 from robot_rl.policy import Interface, Policy, save_policy
@@ -93,6 +95,7 @@ class Trainer:
         self.attention: Any = getattr(person, "stats", None)
         """The person's own count of their time; None where nobody counts."""
         self.demos, self.base = list(demos), base
+        self.alarm = None if self.env.classifier is None else FalsePositiveAlarm()
         self.tally = Tally()
         self._saved_steps = 0
         out.mkdir(parents=True, exist_ok=True)
@@ -126,6 +129,8 @@ class Trainer:
             if episode is None:
                 continue
             self.tally.add(episode)
+            if self.alarm is not None and self.alarm.rings(episode):
+                say(f"{self.alarm.burst} successes that nobody confirmed: look whether the classifier is being fooled")
             self.tally.wall_s = time.monotonic() - started
             self._report(values)
             every = self.config.checkpoint_every

@@ -101,7 +101,10 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(name, tmp_path, shown
         assert about["updates"][1] == STEPS - 40 + 1, "and it did learn"
 
 
-@pytest.mark.parametrize(("name", "encoder"), [("res_hil", "conv"), ("hil_serl", "vit_small"), ("latent_noise", "conv")])
+SEEING = [("res_hil", "conv"), ("hil_serl", "vit_small"), ("latent_noise", "conv")]
+
+
+@pytest.mark.parametrize(("name", "encoder"), SEEING)
 def test_a_killed_run_that_sees_ends_bit_for_bit_as_one_that_was_not(name, encoder, tmp_path, shown):
     config = seeing(small(name), {"view": 16})
     vision = dataclasses.replace(config.learner.vision, encoder=encoder, width=8)

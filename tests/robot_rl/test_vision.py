@@ -156,7 +156,7 @@ def test_an_environment_without_the_camera_is_refused():
             OffPolicyLearner(TrainConfig(learner=seeing()), layout, 3)
 
 
-# -- frozen -------------------------------------------------------------------------------------------------------------
+# -- frozen ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_frozen_encoder_is_paid_once_a_frame(weights, monkeypatch):
