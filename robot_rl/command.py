@@ -70,7 +70,7 @@ class Command:
         return self.started_in
 
     def env_spec(self, **kwargs: Any) -> EnvSpec:
-        """The environment of ``env`` or ``task``; ``kwargs`` and cameras are for tasks of ours, ``env_kwargs`` for any."""
+        """The environment of ``env`` or ``task``; ``kwargs`` and cameras are for ours, ``env_kwargs`` for any."""
         from robot_rl.rollout import EnvSpec
 
         try:

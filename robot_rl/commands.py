@@ -108,7 +108,7 @@ class Train(FromDemonstrations):
         }
 
     def _judged(self, config: TrainConfig, shown: list[Episode]) -> tuple[TrainConfig, list[Episode]]:
-        """``config`` paying the classifier's verdict in place of the environment's reward, ``shown`` as it judges them."""
+        """``config`` paying the classifier's verdict instead of the environment's reward, ``shown`` judged by it."""
         from robot_rl.judged import relabelled
         from robot_rl.success_classifier import load_classifier
 
@@ -160,8 +160,8 @@ class Evaluate(Command):
 class Bench(Command):
     """Quick speed figures of this machine: environment steps or learner updates a second."""
 
-    what: Annotated[Literal["env", "learner"], tyro.conf.Positional] = "env"
-    """Environment steps/s of --task, or updates/s at batch 256."""
+    what: Annotated[Literal["env", "learner", "vision"], tyro.conf.Positional] = "env"
+    """Environment steps/s of --task, or updates/s at batch 256, from state or from two 128² cameras."""
     seconds: float = 5.0
     """Length of the measurement."""
 
@@ -170,6 +170,10 @@ class Bench(Command):
             from robot_rl.benchmark import bench_learner
 
             return bench_learner(self.seconds)
+        if self.what == "vision":
+            from robot_rl.vision_benchmark import bench_vision
+
+            return bench_vision(self.seconds)
         from robot_rl.benchmark import bench_env
 
         return {"task": self.env or self.task, **bench_env(self.env_spec().make(), self.seconds, self.seed)}

@@ -12,8 +12,8 @@ from hardware.interfaces import Source
 from robot_rl.batch import Batch
 from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
 
-RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float], np.ndarray]
-"""``reward(buffer, slots, next_slots, gamma) -> float32 (n,)``: computed at sampling from the stored raw fields."""
+RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float, np.ndarray], np.ndarray]
+"""``reward(buffer, slots, next_slots, gamma, ends) -> float32 (n,)``: computed at sampling from the stored raw fields."""
 
 FLAGS = ("intervention_start", "terminated", "truncated", "success")
 
@@ -160,7 +160,9 @@ class ReplayBuffer:
         at, running = slots.copy(), np.ones(len(slots), bool)
         for _ in range(returns.n_step):
             after = self.next_serial[at] % self.capacity
-            total += np.where(running, discount * returns.reward(self, at, after, gamma), 0.0).astype(np.float32)
+            total += np.where(running, discount * returns.reward(self, at, after, gamma, ends[at]), 0.0).astype(
+                np.float32
+            )
             discount = np.where(running, discount * gamma, discount).astype(np.float32)
             discount[running & ends[at]] = 0.0
             takeover = (self.source[after] == Source.HUMAN) & (self.source[at] != Source.HUMAN)
