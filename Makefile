@@ -83,7 +83,7 @@ setup: $(DEV) renderer  ## only set up
 
 lock: $(DEV)  ## renew constraints.txt
 	$(VENV)/$(PIP) uv
-	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --extra dev --extra meshes --no-header --no-annotate \
+	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10 --extra dev --extra meshes --extra vision --no-header --no-annotate \
 	    -c <(echo $(TORCH)) pyproject.toml -o $(VENV)/lock.txt
 	{ sed -n '/^#/p' constraints.txt; cat $(VENV)/lock.txt; } > $(VENV)/lock && mv $(VENV)/lock constraints.txt
 

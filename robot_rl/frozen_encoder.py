@@ -71,7 +71,7 @@ class FrozenEncoder:
     def __init__(self, weights: str | None = None, device: str | torch.device = "cpu"):
         network = ResNet18()
         _load(network, Path(weights) if weights else _from_hub())
-        self.network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.network = network.to(device).eval().requires_grad_(False)
         self.device = torch.device(device)
         self._scale = [torch.tensor(v, device=device).view(3, 1, 1) * 255.0 for v in (MEAN, STD)]
         self.version = weights_version(self.network)

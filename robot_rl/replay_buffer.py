@@ -13,7 +13,7 @@ from robot_rl.batch import Batch
 from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
 
 RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float, np.ndarray], np.ndarray]
-"""``reward(buffer, slots, next_slots, gamma, ends) -> float32 (n,)``: computed at sampling from the stored raw fields."""
+"""``reward(buffer, slots, next_slots, gamma, ends) -> float32 (n,)``: computed at sampling from stored raw fields."""
 
 FLAGS = ("intervention_start", "terminated", "truncated", "success")
 
