@@ -64,8 +64,9 @@ def relabelled(episode: Episode, classifier: SuccessClassifier) -> Episode:
         said = step.reward_inputs.get("key", 0.0) or float(step.source == Source.DEMO and step.success)
         called = said > 0 if said else classifier.sees_success(following[i])
         inputs = {**step.reward_inputs, "classifier": float(called)}
-        cut_off = not called and i == len(episode.steps) - 1
-        judged = replace(step, reward_inputs=inputs, success=called, terminated=called, truncated=cut_off)
+        ended = called or (step.terminated and not step.success)  # where the guard stopped it, it stays a failure
+        cut_off = not ended and i == len(episode.steps) - 1
+        judged = replace(step, reward_inputs=inputs, success=called, terminated=ended, truncated=cut_off)
         steps.append(judged)
         if called:
             break

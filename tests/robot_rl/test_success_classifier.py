@@ -174,6 +174,9 @@ def test_a_success_that_is_not_seen_is_no_termination_unless_a_person_said_so(tr
     told.steps[-1] = wrong
     judged = relabelled(told, classifier).steps[-1]
     assert (judged.terminated, judged.truncated, judged.success) == (False, True, False)
+    told.steps[-1] = replace(wrong, success=False)
+    failed = relabelled(told, classifier).steps[-1]
+    assert failed.terminated and not failed.success, "the guard stopped it: a failure, whatever the classifier"
     for kept in (replace(wrong, reward_inputs={"key": 1.0}), replace(wrong, source=Source.DEMO)):
         told.steps[-1] = kept
         judged = relabelled(told, classifier).steps[-1]
