@@ -132,9 +132,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         success = verdict == "success" or (verdict is None and (done if self.classifier is None else called))
         failed = held and observation.executed.stop_limit in FAILURES
         terminated = (success and self.options.ends_on_success) or failed
-        truncated = not terminated and (
-            held or self._stopped() or self._steps >= self.max_steps or verdict is not None
-        )
+        truncated = not terminated and (held or self._stopped() or self._steps >= self.max_steps or verdict is not None)
         human = observation.executed.source == Source.HUMAN
         before, self._potential = self._potential, self._progress()
         info = {
