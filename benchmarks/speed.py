@@ -1,5 +1,5 @@
-"""``make bench``: environment steps/s with state and with two cameras, a tick of the guard, learner updates/s. A
-measurement, not a test."""
+"""``make bench``: environment steps/s with state and with two cameras, a tick of the guard, learner updates/s from
+state and from cameras. A measurement, not a test."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hardware import guard
 from robot_rl.benchmark import bench_env, bench_learner
 from robot_rl.command import task_id
 from robot_rl.rollout import EnvSpec
+from robot_rl.vision_benchmark import bench_vision
 
 
 @dataclass
@@ -73,7 +74,7 @@ def measure(options: Speed) -> dict[str, Any]:
         result |= {f"{len(options.cameras)}_cameras_{name}": value for name, value in views.items()}
     except RuntimeError as error:
         print(f"no camera figures: {error}", file=sys.stderr)
-    return result | bench_learner(options.seconds)
+    return result | bench_learner(options.seconds) | bench_vision(options.seconds)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ taken, also while a person drives, and never computed again: a chunked or stocha
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,8 +52,8 @@ class SteerableBase(BasePolicy, Protocol):
     """Length of the noise, flattened; standard normal is what it was trained with, zeros what ``act`` uses when
     deterministic."""
 
-    def decode(self, state: Tensor, noise: Tensor) -> Tensor:
-        """States (n, state_dim) as observed, noise (n, noise_dim) → the first action of each chunk (n, action_dim) in
+    def decode(self, observation: Mapping[str, Tensor], noise: Tensor) -> Tensor:
+        """Observations (n, ...), noise (n, noise_dim) → the first action of each chunk (n, action_dim) in
         [-1, 1]. Without memory."""
         ...
 

@@ -33,6 +33,11 @@ class Command:
     """Any gymnasium id instead of a task, as module:Name-v0."""
     env_kwargs: str = "{}"
     """Further keyword arguments of the environment, as a JSON object."""
+    cameras: tuple[str, ...] = ()
+    """Cameras to learn from, as front wrist. The observation then tells neither where the task is estimated to be nor
+    what a tracker sees: --env-kwargs '{"frame": "task", "tracked": true}' brings both back."""
+    image_size: int = 64
+    """Side of the cameras' square images, px; a multiple of 16."""
     preset: str = "hil_serl"
     """What learns and how: bc, hg_dagger, rlpd, hil_serl, rlif, residual, res_hil, latent_noise, or a *_paper."""
     seed: int = 0
@@ -65,7 +70,7 @@ class Command:
         return self.started_in
 
     def env_spec(self, **kwargs: Any) -> EnvSpec:
-        """The environment of ``env`` or ``task``; ``kwargs`` are for tasks of ours, ``env_kwargs`` for any."""
+        """The environment of ``env`` or ``task``; ``kwargs`` and cameras are for ours, ``env_kwargs`` for any."""
         from robot_rl.rollout import EnvSpec
 
         try:
@@ -76,7 +81,14 @@ class Command:
             raise ValueError(f"--env-kwargs is '{self.env_kwargs}': give a JSON object, as '{{\"jitter_s\": 0.05}}'")
         if self.env is not None:
             return EnvSpec(self.env, further)
+        if self.cameras:
+            kwargs |= {"cameras": self.cameras, "image_size": self.image_size, "frame": "base", "tracked": False}
         return EnvSpec(task_id(self.task), {**kwargs, **further})
+
+    @property
+    def views(self) -> dict[str, int]:
+        """Cameras to learn from and the side of their images, px."""
+        return dict.fromkeys(self.cameras, self.image_size)
 
     def name(self) -> str:
         """Task or environment, as a part of a folder's name."""
@@ -121,14 +133,15 @@ class FromDemonstrations(Command):
 
     def demonstrations(self, folder: Path) -> list[Episode]:
         """Those of ``demos``, or ``episodes`` new ones recorded in ``folder`` (what is there already counts)."""
-        from robot_rl.demonstrations import collect_demos
+        from robot_rl.demonstrations import collect_demos, require_entries
         from robot_rl.episodes import load_demos
 
         if self.demos is not None:
             env = self.env_spec().make()
             task, action_dim = env.task.spec.name, int(env.action_space.shape[0])
+            shapes = {name: space.shape or () for name, space in env.observation_space.items()}
             env.close()
-            return load_demos(self.demos, task, action_dim)
+            return require_entries(load_demos(self.demos, task, action_dim), shapes, self.demos)
         if self.env is not None and self.demo_policy is None:
             raise ValueError(
                 f"'{self.env}' has no person to demonstrate: give --demos PATH or --demo-policy module:function"

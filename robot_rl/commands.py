@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from robot_rl.command import Command, FromDemonstrations, preset_named_in, say
-from robot_rl.config import CloningConfig, TrainConfig
+from robot_rl.config import CloningConfig, TrainConfig, seeing
 from robot_rl.presets import preset
 
 if TYPE_CHECKING:
     from robot_rl.evaluate import Evaluation
     from robot_rl.rollout import EnvSpec
+    from robot_rl.types import Episode
 
 
 @dataclass(kw_only=True)
@@ -50,10 +51,11 @@ class TrainBC(FromDemonstrations):
         from robot_rl.demonstrations import clone_base
 
         out = self.folder(f"bc-{self.name()}")
+        cloning = dataclasses.replace(self.cloning, cameras=self.views or self.cloning.cameras)
         shown = self.demonstrations(out / "demos")
         if (out / "policy" / "policy.json").exists():
             raise ValueError(f"'{out}' holds a policy already: give another --out")
-        clone_base(out / "policy", self.env_spec(), self.cloning, shown, self.seed)
+        clone_base(out / "policy", self.env_spec(), cloning, shown, self.seed)
         write_config(out, self.env_spec(), self.seed)
         return {"out": out, "policy": out / "policy", "demos": len(shown)}
 
@@ -64,6 +66,9 @@ class Train(FromDemonstrations):
 
     takeover: str = "watchful"
     """When the twin's person takes over: watchful, no_progress, leaving_funnel, never."""
+    classifier: Path | None = None
+    """Folder of a success classifier (`robot-rl train-classifier`): it ends episodes and pays what the environment's
+    reward would."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     """Every setting of the preset can be overridden."""
 
@@ -79,13 +84,17 @@ class Train(FromDemonstrations):
 
         out = self.folder(f"{self.name()}-{self.preset}")
         shown = self.demonstrations(out / "demos") if self.demos or self.demo_policy or self.env is None else []
-        base = None
-        over_base = self.config.warmup == "base" or self.config.learner.actor != "gaussian"
-        if self.config.method == "rl" and over_base and shown:
-            base = clone_base(out / "base", self.env_spec(), self.config.cloning, shown, self.seed)
-        spec = self.env_spec(person=self.skill, takeover=self.takeover) if self.config.person else self.env_spec()
-        with TrainingProgress(self.config.env_steps) as progress:
-            tally = train(out, spec, self.config, demos=shown, base=base, seed=self.seed, progress=progress, say=say)
+        base, config = None, seeing(self.config, self.views) if self.cameras else self.config
+        person: dict[str, Any] = {"person": self.skill, "takeover": self.takeover} if config.person else {}
+        if self.classifier is not None:
+            person["classifier"] = str(self.classifier)
+            config, shown = self._judged(config, shown)
+        over_base = config.warmup == "base" or config.learner.actor != "gaussian"
+        if config.method == "rl" and over_base and shown:
+            base = clone_base(out / "base", self.env_spec(), config.cloning, shown, self.seed)
+        spec = self.env_spec(**person)
+        with TrainingProgress(config.env_steps) as progress:
+            tally = train(out, spec, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say)
         rates = tally.recent()
         return {
             "out": out,
@@ -97,6 +106,17 @@ class Train(FromDemonstrations):
             "recent_success": rates["success"],
             "intervention_rate": rates["intervention_rate"],
         }
+
+    def _judged(self, config: TrainConfig, shown: list[Episode]) -> tuple[TrainConfig, list[Episode]]:
+        """``config`` paying the classifier's verdict instead of the environment's reward, ``shown`` judged by it."""
+        from robot_rl.judged import relabelled
+        from robot_rl.success_classifier import load_classifier
+
+        assert self.classifier is not None
+        classifier, reward = load_classifier(self.classifier, self.views), config.learner.reward
+        paid = dataclasses.replace(reward, environment=0.0, classifier=reward.environment or reward.classifier)
+        learner = dataclasses.replace(config.learner, reward=paid)
+        return dataclasses.replace(config, learner=learner), [relabelled(e, classifier) for e in shown]
 
 
 @dataclass(kw_only=True)
@@ -140,8 +160,8 @@ class Evaluate(Command):
 class Bench(Command):
     """Quick speed figures of this machine: environment steps or learner updates a second."""
 
-    what: Annotated[Literal["env", "learner"], tyro.conf.Positional] = "env"
-    """Environment steps/s of --task, or updates/s at batch 256."""
+    what: Annotated[Literal["env", "learner", "vision"], tyro.conf.Positional] = "env"
+    """Environment steps/s of --task, or updates/s at batch 256, from state or from two 128² cameras."""
     seconds: float = 5.0
     """Length of the measurement."""
 
@@ -150,6 +170,10 @@ class Bench(Command):
             from robot_rl.benchmark import bench_learner
 
             return bench_learner(self.seconds)
+        if self.what == "vision":
+            from robot_rl.vision_benchmark import bench_vision
+
+            return bench_vision(self.seconds)
         from robot_rl.benchmark import bench_env
 
         return {"task": self.env or self.task, **bench_env(self.env_spec().make(), self.seconds, self.seed)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -33,6 +34,48 @@ class LatentNoiseConfig:
     """Largest noise an axis, in standard deviations of what the base was trained with."""
     critics: int = 2
     """Heads of the critic of the noise."""
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """What the learner sees beside the state."""
+
+    cameras: dict[str, int] = field(default_factory=dict)
+    """Cameras, each with the side of its square images, px; `--cameras` fills it."""
+    encoder: Literal["conv", "vit_small", "resnet18"] = "conv"
+    """``conv`` and ``vit_small`` are learned from scratch. ``resnet18`` is frozen, its feature maps read through
+    spatial learned embeddings (SERL, arXiv 2401.16013)."""
+    weights: str | None = None
+    """Weights of ``resnet18``: a .safetensors file as timm writes it; None fetches timm's from the hub
+    (extra ``robot-rl[vision]``)."""
+    width: int = 64
+    """Features of each camera."""
+    embeddings: int = 8
+    """Spatial embeddings of each feature map of a frozen encoder."""
+    shift_px: int = 4
+    """Images in a batch are moved at random by up to this (DrQ, arXiv 2004.13649); 0 for not at all."""
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """The success classifier and its training."""
+
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    """Cameras and their encoder."""
+    width: int = 64
+    """Units of the hidden layer over the features."""
+    precision: float = 0.98
+    """Share of called successes that must be right on held-out episodes; it decides the threshold."""
+    validation_fraction: float = 0.25
+    """Share of episodes held out, for the best weights, the temperature and the threshold."""
+    steps: int = 1_000
+    """Gradient steps."""
+    batch_size: int = 64
+    """Frames a gradient step."""
+    learning_rate: float = 1e-3
+    """Adam's, decayed to zero along a cosine."""
+    weight_decay: float = 1e-3
+    """AdamW's."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +139,8 @@ class LearnerConfig:
     """Demonstrations go into the online buffer, as if they had just been collected (RLIF), and not into the prior."""
     replay_capacity: int = 200_000
     """Steps kept, in each of the online and the prior buffer."""
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    """Cameras and their encoder."""
     reward: RewardWeights = field(default_factory=RewardWeights)
     """Reward sources and their weights."""
 
@@ -130,6 +175,17 @@ class TrainConfig:
     """Environment steps between checkpoints."""
     checkpoints_kept: int = 2
     """Newest checkpoints kept."""
+
+
+def seeing(config: TrainConfig, cameras: Mapping[str, int]) -> TrainConfig:
+    """``config`` with learner and clones that look at ``cameras`` (name → side, px), and otherwise as it is."""
+    learner, cloning = config.learner, config.cloning
+    vision = dataclasses.replace(learner.vision, cameras=dict(cameras))
+    return dataclasses.replace(
+        config,
+        learner=dataclasses.replace(learner, vision=vision),
+        cloning=dataclasses.replace(cloning, cameras=dict(cameras)),
+    )
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,20 @@ def collect_demos(
     finally:
         store.close()
         env.close()
+
+
+def require_entries(demos: list[Episode], shapes: Mapping[str, tuple[int, ...]], folder: Path) -> list[Episode]:
+    """``demos``; raises ValueError unless their observations hold the entries of ``shapes`` in those shapes."""
+    for episode in demos:
+        for name, shape in shapes.items():
+            found = episode.final_observation.get(name)
+            if found is None or found.shape != shape:
+                has = "no such entry" if found is None else f"one of {found.shape}"
+                raise ValueError(
+                    f"the demonstrations in '{folder}' do not fit: the observation's '{name}' here has shape {shape}, "
+                    f"theirs have {has}; record them with the same --cameras and --image-size"
+                )
+    return demos
 
 
 def clone_base(folder: Path, spec: EnvSpec, config: CloningConfig, demos: list[Episode], seed: int) -> ClonedPolicy:

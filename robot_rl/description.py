@@ -9,9 +9,10 @@ import numpy as np
 
 from robot_rl.env import RobotEnv
 from robot_rl.foreign import ForeignEnv
-from robot_rl.off_policy import Layout
 from robot_rl.policy import Interface
+from robot_rl.ring_file import is_frame
 from robot_rl.rollout import EnvSpec
+from robot_rl.vision import Layout
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Description:
     def of(env: RobotEnv | ForeignEnv, spec: EnvSpec) -> Description:
         layout = {name: (tuple(s.shape or ()), np.dtype(s.dtype)) for name, s in env.observation_space.items()}
         return Description(Interface.of(env), layout, spec, isinstance(env, ForeignEnv))
+
+    @property
+    def cameras(self) -> dict[str, int]:
+        """Side of the square images (px) of each camera that it looks through."""
+        return {name: shape[0] for name, (shape, dtype) in self.layout.items() if is_frame(shape, dtype)}
 
     def to_json(self) -> str:
         """As it is sent and kept; :meth:`from_json` is the inverse."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from math import hypot
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -21,36 +21,20 @@ from hardware.interfaces import (
     Source,
     Vector6,
 )
+from robot_rl.env_options import EnvOptions
 from robot_rl.observation import IDENTITY, StateVector, rotate6
 from robot_rl.task import Task
+
+if TYPE_CHECKING:
+    from robot_rl.success_classifier import SuccessClassifier
 
 FAILURES = ("S4", "S5", "S8", "S29")
 """Limits whose breach is the motion's own doing: leaving the workspace, speed, force, pushing at a wall. Such a stop is
 how the episode failed; any other (a camera, a link, an operator) says nothing of the task."""
+DOWN: Quaternion = (1.0, 0.0, 0.0, 0.0)
+"""A hand that points straight down, in base axes."""
 GRIPPER_THRESHOLD = 1 / 3
 """A gripper action beyond ± this opens or closes; between, the gripper holds."""
-
-
-@dataclass(frozen=True)
-class EnvOptions:
-    """What a policy sees, in which axes it acts, and how episodes begin."""
-
-    frame: Literal["task", "end_effector"] = "task"
-    """``task``: positions relative to the task frame, actions in base axes. ``end_effector``: positions relative to the
-    episode's start, actions in the tool's own axes (HIL-SERL, arXiv 2410.21845, sec. III-C)."""
-    memory_s: tuple[float, ...] = (0.5, 2.0)
-    """Time constants of slow averages of pose and wrench in the observation; () for none."""
-    previous_action: bool = False
-    """Observe the previous executed action. Off: a clone learns to repeat it instead of looking (arXiv 1905.11979), and
-    the lead of the target over the arm tells what is still under way."""
-    cameras: tuple[str, ...] = ()
-    """Robot cameras that become observation entries."""
-    image_size: int = 128
-    """Side of the square images, px; the cameras deliver this size."""
-    teleport: bool = True
-    """Twin only: begin episodes by placing the arm instead of moving it. A real robot moves whatever this says."""
-    max_steps: int | None = None
-    """Overrides the task's episode limit."""
 
 
 class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
@@ -62,7 +46,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     (:data:`FAILURES`); ``truncated`` on the step limit and at any other stop of the guard.
 
     ``info["executed_action"]`` is what the guard let through, ``info["source"]`` who drove; :attr:`latest` is all
-    that the robot reported.
+    that the robot reported. With a success classifier, ``terminated`` and ``info["success"]`` are its verdict (or the
+    operator's, which stands above it); the reward stays what the task itself can tell.
     """
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - the base class declares it so
@@ -75,7 +60,9 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.max_steps = options.max_steps or spec.max_steps
         self.action_scale = np.array([spec.max_step_m] * 3 + [spec.max_step_rad] * 3 + [1.0] * spec.gripper)
         self.action_space: gymnasium.spaces.Box = gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
-        self._state = StateVector(spec, options.memory_s, options.previous_action)
+        self._features = spec.feature_names if options.tracked else ()
+        seen = replace(spec, feature_names=self._features)
+        self._state = StateVector(seen, options.memory_s, options.previous_action)
         self.state_names = self._state.names
         spaces: dict[str, gymnasium.Space[Any]] = {
             "state": gymnasium.spaces.Box(-np.inf, np.inf, (len(self.state_names),), np.float32)
@@ -84,6 +71,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             spaces[name] = gymnasium.spaces.Box(0, 255, (options.image_size, options.image_size, 3), np.uint8)
         self.observation_space: gymnasium.spaces.Dict = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]
         self._steps = 0
+        self.classifier = _classifier(options)
+        """The success classifier, where one judges."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -99,7 +88,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._latest = self.robot.reset(plan)
         if hasattr(person, "new_episode"):
             person.new_episode(person_seed)
-        self._start = self._latest.arm.T_base_ee
+        here = self._latest.arm.T_base_ee
+        self._origin = Pose(self.options.origin_m, DOWN) if self.options.frame == "base" else here
         self._target = self._accepted = self._latest.executed.target
         self._gripper = float(self._latest.executed.gripper)
         self._executed = np.zeros(self.task.spec.action_dim, np.float32)
@@ -136,9 +126,13 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._settle(observation, wanted, proposed, began, axes)
         self._steps += 1
         held = observation.executed.mode >= GuardMode.HOLD
-        success = self.task.success(observation)
-        terminated = success or (held and observation.executed.stop_limit in FAILURES)
-        truncated = not terminated and (held or self._stopped() or self._steps >= self.max_steps)
+        verdict, seen = self._verdict(), self._observation()
+        done = self.task.success(observation)
+        called = self.classifier is not None and self.classifier.sees_success(seen)
+        success = verdict == "success" or (verdict is None and (done if self.classifier is None else called))
+        failed = held and observation.executed.stop_limit in FAILURES
+        terminated = (success and self.options.ends_on_success) or failed
+        truncated = not terminated and (held or self._stopped() or self._steps >= self.max_steps or verdict is not None)
         human = observation.executed.source == Source.HUMAN
         before, self._potential = self._potential, self._progress()
         info = {
@@ -148,12 +142,17 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             "intervention_start": human and not self._human,
             "success": success,
             "held": held,
-            "reward_inputs": {"potential": before, "next_potential": self._potential},
+            "reward_inputs": {
+                "potential": before,
+                "next_potential": self._potential,
+                "key": float(verdict == "success") - float(verdict == "failure"),
+                "classifier": float(called),
+            },
         }
         self._human = human
         if terminated or truncated:
             self.robot.end_episode()
-        return self._observation(), float(success), terminated, truncated, info
+        return seen, float(done or verdict == "success"), terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
         """A picture of the scene, where the task can draw one (a twin can)."""
@@ -171,6 +170,11 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     def close(self) -> None:
         self.robot.close()
+
+    def _verdict(self) -> str | None:
+        """What the operator says of this episode, which then ends; None where they say nothing."""
+        verdict = getattr(getattr(self.robot, "teleop", None), "verdict", None)
+        return verdict() if verdict is not None else None
 
     def _progress(self) -> float:
         """How far the task is, about 0 at the start and 1 at success; 0 where the task cannot tell."""
@@ -217,14 +221,22 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     def _observation(self) -> dict[str, np.ndarray]:
         observation, in_task = self._latest, self.options.frame == "task"
-        origin = self.task.task_frame if in_task else self._start
-        features = self.task.features(observation) if self.task.spec.feature_names else np.zeros(0)
+        origin = self.task.task_frame if in_task else self._origin
+        features = self.task.features(observation) if self._features else np.zeros(0)
         state = self._state(observation, origin, self._action_axes(), self._executed, features)
         return {"state": state} | {name: observation.frames[name].image for name in self.options.cameras}
 
     def _action_axes(self) -> Quaternion:
         """The axes of actions, twists and wrenches, as a rotation of base axes."""
         return self._latest.arm.T_base_ee.quat_xyzw if self.options.frame == "end_effector" else IDENTITY
+
+
+def _classifier(options: EnvOptions) -> SuccessClassifier | None:
+    if options.classifier is None:
+        return None
+    from robot_rl.success_classifier import load_classifier
+
+    return load_classifier(options.classifier, dict.fromkeys(options.cameras, options.image_size))
 
 
 def _beyond(vector: tuple[float, float, float], limit: float) -> tuple[float, float, float]:

@@ -114,11 +114,12 @@ def run_shard(shard: Shard) -> Evaluation:
 def evaluate_in_processes(
     policy: Path | str, spec: EnvSpec, episodes: int, seed: int, deterministic: bool = True, workers: int = 2
 ) -> Evaluation:
-    """:func:`evaluate` of a saved policy (or ``"blind"``), split over processes; the person is taken out of ``spec``.
+    """:func:`evaluate` of a saved policy (or ``"blind"``), split over processes; the person and the success classifier
+    are taken out of ``spec``: the task itself says what succeeded.
 
     Stochastic results depend on how the episodes are split, deterministic ones do not.
     """
-    kwargs = {k: v for k, v in spec.kwargs.items() if k not in ("person", "takeover")}
+    kwargs = {k: v for k, v in spec.kwargs.items() if k not in ("person", "takeover", "classifier")}
     text = json.dumps({"id": spec.id, "kwargs": kwargs})
     workers = max(1, min(workers, episodes))
     bounds = np.linspace(0, episodes, workers + 1).astype(int)

@@ -5,15 +5,25 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robot_rl.cloning_config import CloningConfig
-
 VALIDATE_EVERY = 100
 """Gradient steps between validations."""
+
+
+class Schedule(Protocol):
+    """The settings of a training."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def batch_size(self) -> int: ...
 
 
 def fit(
@@ -21,7 +31,7 @@ def fit(
     loss: Callable[[Tensor], Tensor],
     validation: Callable[[], Tensor],
     samples: int,
-    config: CloningConfig,
+    config: Schedule,
     steps: int,
     rng: np.random.Generator,
     parameters: Sequence[nn.Parameter] | None = None,

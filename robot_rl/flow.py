@@ -88,10 +88,10 @@ class FlowPolicy(ChunkPolicy):
             end = self._integrate(z, features)
         return end.unflatten(1, self.noise_shape), self._logits(features)
 
-    def decode(self, state: Tensor, noise: Tensor) -> Tensor:
-        """States (n, state_dim) and noise (n, noise_dim) → the first action of each chunk, (n, action_dim): what
-        :meth:`act` does with that noise. Differentiable in the noise; for policies without cameras."""
-        return self.predict({"state": state}, noise.unflatten(1, self.noise_shape))[:, 0]
+    def decode(self, observation: Mapping[str, Tensor], noise: Tensor) -> Tensor:
+        """Observations (n, ...) and noise (n, noise_dim) → the first action of each chunk, (n, action_dim): what
+        :meth:`act` does with that noise. Differentiable in the noise."""
+        return self.predict(observation, noise.unflatten(1, self.noise_shape))[:, 0]
 
     # -- learning ------------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,8 @@ class ForeignEnv:
 
     latest: None = None
     """There is no robot whose reports could be recorded."""
+    classifier: None = None
+    """Its own rules say what succeeded."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], env_id: str):
         if not isinstance(env.action_space, gymnasium.spaces.Box) or len(env.action_space.shape) != 1:

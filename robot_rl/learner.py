@@ -19,7 +19,7 @@ from hardware.interfaces import Source
 from robot_rl.base_policy import BasePolicy
 from robot_rl.checkpoint import Tensors, has_checkpoint, load_checkpoint, save_checkpoint
 from robot_rl.cloned_policy import ClonedPolicy
-from robot_rl.config import TrainConfig, to_dict
+from robot_rl.config import TrainConfig, from_dict, to_dict
 from robot_rl.description import Description
 from robot_rl.metrics import MetricsLog
 from robot_rl.policy import Policy, save_policy
@@ -147,8 +147,9 @@ class Learner:
         found = has_checkpoint(self.out / CHECKPOINTS)
         if found:
             tensors, metadata = load_checkpoint(self.out / CHECKPOINTS)
-            mine = json.loads(json.dumps(to_dict(self.config)))
-            if {**metadata["config"], "env_steps": 0} != {**mine, "env_steps": 0}:
+            saved = to_dict(from_dict(TrainConfig, metadata["config"]))  # with defaults for what is newer than it
+            mine, theirs = (json.loads(json.dumps({**c, "env_steps": 0})) for c in (to_dict(self.config), saved))
+            if mine != theirs:
                 raise ValueError(
                     f"'{self.out}' holds a run with another configuration: give another --out, or the same options"
                 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from robot_rl.command import TWIN, Command, preset_named_in, say
-from robot_rl.config import TrainConfig
+from robot_rl.config import TrainConfig, seeing
 from robot_rl.presets import preset
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ class LearnerCommand(Command):
         out = self.folder(f"learner-{self.preset}")
         with Stopping() as stopping:
             actor = first_actor(out, endpoint, keys, stopping, say)
-            shown, base = self._beginning(out, actor)
-            with TrainingProgress(self.config.env_steps) as progress:
+            config = seeing(self.config, actor.cameras) if actor.cameras else self.config
+            shown, base = self._beginning(out, actor, config)
+            with TrainingProgress(config.env_steps) as progress:
                 learner = make_learner(
-                    out, actor, self.config, demos=shown, base=base, seed=self.seed, progress=progress, say=say
+                    out, actor, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say
                 )
                 Serving(learner, endpoint, keys, say).run(stopping)
         tally, rates = learner.tally, learner.tally.recent()
@@ -87,7 +88,7 @@ class LearnerCommand(Command):
         if self.demos is not None and not self.demos.exists():
             raise ValueError(f"no demonstrations at '{self.demos}': record some with `robot-rl record`")
 
-    def _beginning(self, out: Path, actor: Description) -> tuple[list[Episode], Any]:
+    def _beginning(self, out: Path, actor: Description, config: TrainConfig) -> tuple[list[Episode], Any]:
         """The demonstrations, and the base that is cloned from them where the preset works with one."""
         from robot_rl.demonstrations import clone_for
         from robot_rl.episodes import load_demos
@@ -96,7 +97,7 @@ class LearnerCommand(Command):
         shown = [] if self.demos is None else load_demos(self.demos, interface.task, interface.action_dim)
         if not self._over_base:
             return shown, None
-        return shown, clone_for(out / "base", interface, self.config.cloning, shown, self.seed)
+        return shown, clone_for(out / "base", interface, config.cloning, shown, self.seed)
 
 
 @dataclass(kw_only=True)

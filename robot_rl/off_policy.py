@@ -6,7 +6,7 @@ The same object serves training in one process and a learner on another machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 
 from hardware.interfaces import Source
 from robot_rl.base_policy import BasePolicy, relabelled
+from robot_rl.batch import Batch
 from robot_rl.bc import shown_by_person
 from robot_rl.checkpoint import Tensors, by_number, numbered
 from robot_rl.config import TrainConfig
@@ -22,9 +23,7 @@ from robot_rl.governor import UpdateGovernor
 from robot_rl.replay_buffer import Mixture, ReplayBuffer, Returns
 from robot_rl.rlpd import RLPD
 from robot_rl.types import Episode, Observation, Step, StepId
-
-Layout = Mapping[str, tuple[tuple[int, ...], np.dtype]]
-"""Shape and dtype of each entry of an observation."""
+from robot_rl.vision import Layout
 
 
 class OffPolicyLearner:
@@ -48,9 +47,13 @@ class OffPolicyLearner:
         learner = config.learner
         self.config, self.action_dim = config, action_dim
         self.agent = RLPD(learner, layout["state"][0][0], action_dim, gripper_index, seed, base=base)
-        online, prior = (None, None) if folder is None else (folder / "online", folder / "prior")
-        self.online = ReplayBuffer(learner.replay_capacity, layout, action_dim, online)
-        self.prior = ReplayBuffer(learner.replay_capacity, layout, action_dim, prior)
+        vision = self.agent.vision
+        self.online, self.prior = (
+            ReplayBuffer(
+                learner.replay_capacity, vision.layout(layout), action_dim, vision.kept, folder and folder / name
+            )
+            for name in ("online", "prior")
+        )
         self.mixture = Mixture((self.online, self.prior), (1.0 - learner.prior_fraction, learner.prior_fraction))
         self.returns = Returns(
             learner.gamma, learner.n_step, learner.reward, learner.cut_at_takeover, learner.failure_ends
@@ -78,8 +81,12 @@ class OffPolicyLearner:
             buffer = self.online if self.config.learner.demos_online else self.prior
             buffer.add_episode(episode if base is None else relabelled(episode, base))
         if demos and self.config.pretrain_actor:
+            if self.agent.vision.cameras:
+                raise ValueError(
+                    "pretrain_actor cannot learn from cameras, whose encoder only the critic trains: leave it"
+                )
             for _ in range(self.config.cloning.steps):
-                self.agent.clone(self._sample(1)[0])
+                self.agent.clone(next(self._sample(1)))
 
     def remember(self, step: Step) -> None:
         """Every step goes online; every step the person drove goes to the prior buffer as well, whole segments with the
@@ -124,13 +131,13 @@ class OffPolicyLearner:
     def health(self) -> dict[str, float]:
         """Figures that cost a pass of their own: lost plasticity, the ratio of updates, who waited for whom."""
         learner, rng = self.config.learner, np.random.default_rng(self.critic_updates)  # training draws its own
-        batch = self.mixture.sample(rng, learner.batch_size, self.returns)[0]
+        batch = next(self.mixture.sample(rng, learner.batch_size, self.returns))
         values = {name: float(value) for name, value in self.agent.health(batch).items()}
         governor = self.governor
         values["utd"] = learner.utd_ratio * governor.rounds / max(governor.steps, 1)
         return values | {"learner_wait_s": governor.learner_wait_s, "actor_wait_s": governor.actor_wait_s}
 
-    def _sample(self, parts: int) -> list[Any]:
+    def _sample(self, parts: int) -> Iterator[Batch]:
         return self.mixture.sample(self.rng, self.config.learner.batch_size, self.returns, parts)
 
     # -- persistence -------------------------------------------------------------------------------------------------
@@ -152,6 +159,7 @@ class OffPolicyLearner:
             "rng": self.rng.bit_generator.state,
             "base_version": self.base_version,
             "normalizer_version": self.agent.normalizer_version(),
+            "frozen_encoder": self.agent.vision.frozen_version,
         }
 
     def load_state(self, tensors: Tensors, metadata: Mapping[str, Any]) -> None:
@@ -162,6 +170,8 @@ class OffPolicyLearner:
                 f"the run was trained over base '{metadata['base_version']}', this one is '{self.base_version}': its "
                 "stored base actions do not hold; give the same base, or another --out"
             )
+        if metadata.get("frozen_encoder", "") != self.agent.vision.frozen_version:
+            raise ValueError("the run's replay holds features of another frozen encoder: give the same weights")
         self.agent.load_state_dict(tensors["agent"])
         if metadata["normalizer_version"] != self.agent.normalizer_version():
             raise ValueError("the checkpoint's normaliser is not the one its replay was stored under: it is damaged")

@@ -19,7 +19,7 @@ from robot_rl.config import CloningConfig, LearnerConfig, from_dict
 from robot_rl.observation import COMMANDED_GRIPPER
 from robot_rl.rlpd import RLPD
 
-ACTING = ("actor.", "average_actor.", "gripper.online.", "state_")
+ACTING = ("actor.", "average_actor.", "gripper.online.", "vision.", "state_")
 """Prefixes of the tensors that a policy learned by reinforcement acts with."""
 
 
@@ -68,6 +68,8 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     save_file(tensors, fresh)
     fresh.replace(folder / "policy.safetensors")  # whole at every instant
     about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}
+    if isinstance(policy, RLPD):
+        about["frozen_encoder"] = policy.vision.frozen_version
     (folder / "policy.json").write_text(json.dumps(about, indent=1))
     base = policy.base if isinstance(policy, RLPD) else None
     if base is not None and not (folder / "base" / "policy.json").exists():
@@ -96,12 +98,23 @@ def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
             policy = make_cloned_policy(from_dict(CloningConfig, about["config"]), *interface.sizes)
         tensors = load_file(folder / "policy.safetensors")
         found = policy.load_state_dict(tensors, strict=False)
-    except (KeyError, TypeError, RuntimeError, json.JSONDecodeError, OSError) as error:
+    except (KeyError, TypeError, RuntimeError, ValueError, OSError) as error:
         raise ValueError(f"the policy in '{folder}' cannot be read: {error}") from None
     except Exception as error:  # safetensors raises its own class for a damaged file
         raise ValueError(f"the policy in '{folder}' is damaged: {error}") from None
+    if isinstance(policy, RLPD):
+        _require_encoder(about.get("frozen_encoder", ""), policy.vision.frozen_version)
     # A policy that was learned by reinforcement is saved without what only learning needs.
     wrong = found.unexpected_keys or (kind == "cloning" and found.missing_keys)
     if wrong or not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
         raise ValueError(f"the policy in '{folder}' lacks tensors, has unknown ones or values that are not finite")
     return policy, interface
+
+
+def _require_encoder(wanted: str, found: str) -> None:
+    """The frozen encoder is not saved with a policy: it must be the one that the policy learned with."""
+    if wanted != found:
+        raise ValueError(
+            f"the policy learned with the frozen encoder '{wanted}', the weights here are '{found}': "
+            "put the same file where policy.json says"
+        )

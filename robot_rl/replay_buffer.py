@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from robot_rl.batch import Batch
 from robot_rl.ring_file import Entries, RingFile, is_frame
 from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
 
-RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float], np.ndarray]
-"""``reward(buffer, slots, next_slots, gamma) -> float32 (n,)``: computed at sampling from the stored raw fields."""
+RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float, np.ndarray], np.ndarray]
+"""``reward(buffer, slots, next_slots, gamma, ends) -> float32 (n,)``: computed at sampling from stored raw fields."""
 
 FLAGS = ("intervention_start", "terminated", "truncated", "success")
 
@@ -41,10 +41,18 @@ class ReplayBuffer:
     episode's last step takes a slot of its own that is never sampled. Steps are idempotent by id.
     """
 
-    def __init__(self, capacity: int, observation: Entries, action_dim: int, folder: Path | None = None):
-        """``observation`` gives shape and dtype per entry; memory is ``capacity`` times their size, but for images that
-        go to files in ``folder``, where one is given."""
-        self.capacity, self.action_dim = capacity, action_dim
+    def __init__(
+        self,
+        capacity: int,
+        observation: Entries,
+        action_dim: int,
+        kept: Callable[[Observation], Observation] = lambda observation: observation,
+        folder: Path | None = None,
+    ):
+        """``observation`` gives shape and dtype per entry; memory, as it is filled, is ``capacity`` times their size,
+        but for images that go to files in ``folder``, where one is given. ``kept`` makes what is stored of what was
+        observed."""
+        self.capacity, self.action_dim, self._kept = capacity, action_dim, kept
         self._files: dict[str, RingFile] = {}
         if folder is not None:
             frames = {name: shape for name, (shape, dtype) in observation.items() if is_frame(shape, dtype)}
@@ -109,12 +117,12 @@ class ReplayBuffer:
         self.finish(episode.steps[-1].id, episode.final_observation, episode.final_base_action)
 
     def _write_observation(self, observation: Observation) -> int:
-        serial, slot = self.written, self.written % self.capacity
+        serial, slot, kept = self.written, self.written % self.capacity, self._kept(observation)
         for name, array in self.observation.items():
             if name in self._files:
-                self._files[name].write(slot, serial, observation[name])
+                self._files[name].write(slot, serial, kept[name])
             else:
-                array[slot] = observation[name]
+                array[slot] = kept[name]
         self.action[slot] = self.proposed_action[slot] = self.base_action[slot] = 0.0
         self.reward[slot], self.source[slot] = 0.0, Source.HOLD
         for values in (*self.flags.values(), *self.inputs.values()):
@@ -166,7 +174,9 @@ class ReplayBuffer:
         at, running = slots.copy(), np.ones(len(slots), bool)
         for _ in range(returns.n_step):
             after = self.next_serial[at] % self.capacity
-            total += np.where(running, discount * returns.reward(self, at, after, gamma), 0.0).astype(np.float32)
+            total += np.where(running, discount * returns.reward(self, at, after, gamma, ends[at]), 0.0).astype(
+                np.float32
+            )
             discount = np.where(running, discount * gamma, discount).astype(np.float32)
             discount[running & ends[at]] = 0.0
             takeover = (self.source[after] == Source.HUMAN) & (self.source[at] != Source.HUMAN)
@@ -232,8 +242,9 @@ class Mixture:
     buffers: Sequence[ReplayBuffer]
     fractions: Sequence[float]
 
-    def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> list[Batch]:
-        """``parts`` batches of ``count`` transitions, each mixed by the fractions."""
+    def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> Iterator[Batch]:
+        """``parts`` batches of ``count`` transitions, each mixed by the fractions. All are drawn at once; each is
+        gathered when it is asked for, since images are large."""
         usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if b.steps > 1 and f > 0]
         if not usable:
             raise ValueError("the replay buffers hold no complete step yet: collect before updating")
@@ -241,8 +252,8 @@ class Mixture:
         counts = [round(count * f / total) for _, f in usable]
         counts[0] += count - sum(counts)
         drawn = [
-            buffer.gather(buffer.draw(rng, n * parts), returns).split(parts)
+            (buffer, buffer.draw(rng, n * parts).reshape(parts, n))
             for (buffer, _), n in zip(usable, counts, strict=True)
             if n > 0
         ]
-        return [Batch.concatenate([batches[i] for batches in drawn]) for i in range(parts)]
+        return (Batch.concatenate([buffer.gather(slots[i], returns) for buffer, slots in drawn]) for i in range(parts))

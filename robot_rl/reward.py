@@ -29,8 +29,10 @@ class RewardWeights:
         if not any((self.environment, self.key, self.classifier, self.takeover_penalty, self.progress)):
             raise ValueError("every reward weight is 0, so there is nothing to learn: set at least one of them")
 
-    def __call__(self, buffer: ReplayBuffer, slots: np.ndarray, next_slots: np.ndarray, gamma: float) -> np.ndarray:
-        """float32 (n,)."""
+    def __call__(
+        self, buffer: ReplayBuffer, slots: np.ndarray, next_slots: np.ndarray, gamma: float, ends: np.ndarray
+    ) -> np.ndarray:
+        """float32 (n,). ``ends`` bool (n,): nothing follows the step, so that its successor is worth 0."""
         reward = self.environment * buffer.reward[slots]
         reward = reward + self.key * buffer.inputs["key"][slots]
         reward = reward + self.classifier * buffer.inputs["classifier"][slots]
@@ -39,8 +41,8 @@ class RewardWeights:
             taken = buffer.flags["intervention_start"][next_slots] & (buffer.source[slots] != Source.HUMAN)
             reward = reward - self.takeover_penalty * taken
         if self.progress:
-            # The potential is 0 at termination, or shaping would pay for ending in one state rather than another.
-            after = np.where(buffer.flags["terminated"][slots], 0.0, buffer.inputs["next_potential"][slots])
+            # The potential is 0 where the value is, or shaping would pay for ending in one state rather than another.
+            after = np.where(ends, 0.0, buffer.inputs["next_potential"][slots])
             reward = reward + self.progress * (gamma * after - buffer.inputs["potential"][slots])
         return reward.astype(np.float32)
 

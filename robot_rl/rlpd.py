@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -22,7 +23,9 @@ from robot_rl.base_policy import BasePolicy, SteerableBase
 from robot_rl.batch import Batch
 from robot_rl.config import LearnerConfig
 from robot_rl.gripper import GripperCritic, GripperSpace
+from robot_rl.image_encoder import LEARNED
 from robot_rl.networks import CriticEnsemble, effective_rank, soft_update
+from robot_rl.vision import Vision
 
 STD_FLOOR = 0.01
 
@@ -31,8 +34,9 @@ class RLPD(nn.Module):
     """The learner of one policy.
 
     ``state_dim`` is the length of the observation's ``"state"``; ``gripper_index`` the entry of it that tells the
-    commanded gripper, or None when all of the action is continuous. ``base`` is the frozen policy that a residual
-    corrects or a latent noise steers: not one of this module's parts, and never trained.
+    commanded gripper, or None when all of the action is continuous. Features are the state and, after it, what the
+    cameras of ``config.vision`` show; their encoder learns from the critics' loss alone. ``base`` is the frozen policy
+    that a residual corrects or a latent noise steers: not one of this module's parts, and never trained.
     """
 
     state_mean: Tensor
@@ -52,6 +56,10 @@ class RLPD(nn.Module):
         super().__init__()
         if config.actor != "gaussian" and base is None:
             raise ValueError(f"actor '{config.actor}' works over a base policy: give demonstrations to clone one from")
+        if config.actor == "latent_noise" and config.vision.encoder not in LEARNED:
+            raise ValueError(
+                "latent_noise asks its base about stored images, and a frozen encoder stores none: use conv"
+            )
         self.config, self.action_dim, self.device = config, action_dim, torch.device(device)
         self.arm_dim = action_dim - (gripper_index is not None)
         self.__dict__["base"] = base if config.actor != "gaussian" else None  # set so, it is no submodule
@@ -60,14 +68,15 @@ class RLPD(nn.Module):
         self.register_buffer("state_std", torch.ones(state_dim))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            noise_dim = getattr(base, "noise_dim", None)
-            self.actor = make_head(config, state_dim, action_dim, self.arm_dim, noise_dim)
-            self.critic = CriticEnsemble(state_dim + action_dim, 1, config.critics, config.width, config.depth)
+            self.vision = Vision(config.vision, self.device)
+            inputs, noise_dim = state_dim + self.vision.size, getattr(base, "noise_dim", None)
+            self.actor = make_head(config, inputs, action_dim, self.arm_dim, noise_dim)
+            self.critic = CriticEnsemble(inputs + action_dim, 1, config.critics, config.width, config.depth)
             self.gripper: GripperCritic | None = None
             if gripper_index is not None:
                 bonus = config.gripper_base_bonus if self.base is not None else None
                 space = GripperSpace(gripper_index)
-                self.gripper = GripperCritic(state_dim, space, config.width, config.depth, bonus)
+                self.gripper = GripperCritic(inputs, space, config.width, config.depth, bonus)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.to(self.device)
@@ -75,7 +84,7 @@ class RLPD(nn.Module):
         def adam(parameters: Iterable[nn.Parameter], learning_rate: float | None = None) -> torch.optim.Optimizer:
             return torch.optim.Adam(parameters, learning_rate or config.learning_rate, fused=True)
 
-        self.critic_optimizer = adam(self.critic.parameters())
+        self.critic_optimizer = adam([*self.critic.parameters(), *self.vision.parameters()])
         self.actor_optimizer = adam(self.actor.parameters(), config.actor_learning_rate)
         self.gripper_optimizer = adam(self.gripper.online.parameters()) if self.gripper else None
 
@@ -100,15 +109,17 @@ class RLPD(nn.Module):
             if self.base is not None:
                 raise ValueError(f"actor '{self.config.actor}' needs the base policy's action: give base_action")
             base_action = np.zeros(self.action_dim, np.float32)
-        context = self._context({name: array[None] for name, array in observation.items()}, base_action[None])
+        kept = self.vision.kept(observation)
+        context = self._context({name: array[None] for name, array in kept.items()}, base_action[None])
         actor = self.average_actor if deterministic else self.actor
         return self._whole(context, actor.act(context, self.generator, deterministic))[0].cpu().numpy()
 
     @torch.no_grad()
     def value(self, observation: Mapping[str, np.ndarray], action: np.ndarray) -> float:
         """Mean Q of the ensemble at one observation and action."""
-        x = torch.cat([self._state(observation), self._tensor(action)])[None]
-        return float(self.critic(x).mean())
+        kept = self.vision.kept(observation)
+        features = self._features({name: array[None] for name, array in kept.items()})
+        return float(self.critic(torch.cat([features, self._tensor(action)[None]], dim=-1)).mean())
 
     def _whole(self, context: Context, arm: Tensor, choice: Tensor | None = None) -> Tensor:
         """Arm actions with the gripper's ``choice`` (the greedy one if left out) as the last entry."""
@@ -119,23 +130,26 @@ class RLPD(nn.Module):
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
-    def update(self, batches: Sequence[Batch], train_actor: bool = True) -> Metrics:
+    def update(self, batches: Iterable[Batch], train_actor: bool = True) -> Metrics:
         """One critic (and gripper) update a batch; with ``train_actor`` one of the actor head on the last.
 
-        Without ``train_actor`` the actor is left untouched: not even a zero gradient reaches its optimiser.
+        Without ``train_actor`` the actor is left untouched: not even a zero gradient reaches its optimiser. Each image
+        of a batch is encoded once; critic, gripper and actor share what came of it.
         """
         metrics: Metrics = {}
         for batch in batches:
-            now = self._context(batch.observation, batch.base_action)
-            following = self._context(batch.next_observation, batch.next_base_action)
+            now = self._context(batch.observation, batch.base_action, shift=True)
+            with torch.no_grad():
+                following = self._context(batch.next_observation, batch.next_base_action, shift=True)
             action, reward, discount = map(self._tensor, (batch.action, batch.reward, batch.discount))
             best = None if self.gripper is None else self.gripper.greedy(following)
             metrics |= self._update_critic(now, action, reward, discount, following, best)
+            now = replace(now, features=now.features.detach())
             if best is not None:
                 metrics |= self._update_gripper(now, action, reward, discount, following, best)
             soft_update(list(self.target_critic.parameters()), list(self.critic.parameters()), self.config.tau)
         if train_actor:
-            metrics |= self._update_actor(now, action, torch.from_numpy(batches[-1].human).to(self.device))
+            metrics |= self._update_actor(now, action, torch.from_numpy(batch.human).to(self.device))
         return metrics
 
     def _update_critic(
@@ -222,12 +236,21 @@ class RLPD(nn.Module):
         statistics = torch.stack([self.state_mean, self.state_std]).cpu().numpy()
         return hashlib.sha256(statistics.tobytes()).hexdigest()[:16]
 
-    def _context(self, observation: Mapping[str, np.ndarray], base_action: np.ndarray) -> Context:
-        """Observations (n, ...) and the base's actions there (n, action_dim) as the heads see them."""
+    def _context(self, observation: Mapping[str, np.ndarray], base_action: np.ndarray, shift: bool = False) -> Context:
+        """Observations (n, ...) and the base's actions there (n, action_dim) as the heads see them; with ``shift`` the
+        images are moved at random."""
         decode = None
         if self.config.actor == "latent_noise":
-            decode = partial(cast(SteerableBase, self.base).decode, self._tensor(observation["state"]))
-        return Context(self._state(observation), self._tensor(base_action), decode)
+            entries = {k: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for k, v in observation.items()}
+            decode = partial(cast(SteerableBase, self.base).decode, entries)
+        return Context(self._features(observation, shift), self._tensor(base_action), decode)
+
+    def _features(self, observation: Mapping[str, np.ndarray], shift: bool = False) -> Tensor:
+        state = self._state(observation)
+        if not self.vision.cameras:
+            return state
+        seen = {name: torch.from_numpy(observation[name]).to(self.device) for name in self.vision.cameras}
+        return torch.cat([state, self.vision(self.vision.shifted(seen, self.generator) if shift else seen)], dim=-1)
 
     def _state(self, observation: Mapping[str, np.ndarray]) -> Tensor:
         return (self._tensor(observation["state"]) - self.state_mean) / self.state_std

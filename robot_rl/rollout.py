@@ -198,6 +198,7 @@ class Rollout:
             environment={"id": self.spec.id, **self.spec.kwargs},
             initial_robot=self.env.latest,
             base_version="" if base is None else base.version,
+            classifier_version="" if self.env.classifier is None else self.env.classifier.version,
         )
         self._steps = []
         self._writer = self.store.writer(self._header) if self.store is not None else None

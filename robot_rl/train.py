@@ -10,6 +10,7 @@ from robot_rl.base_policy import BasePolicy
 from robot_rl.config import TrainConfig
 from robot_rl.description import Description
 from robot_rl.episodes import EpisodeStore
+from robot_rl.judged import FalsePositiveAlarm
 from robot_rl.learner import Progress
 from robot_rl.learners import make_learner
 from robot_rl.link import InProcessLink, deliver
@@ -53,6 +54,8 @@ class Trainer:
         self.rollout = Rollout(self.env, spec, out.name, seed, store=store, first_episode=first)
         self.rollout.reset_s = self.tally.reset_s
         self.link = InProcessLink()
+        self.alarm = None if self.env.classifier is None else FalsePositiveAlarm()
+        self._say = say
 
     @property
     def tally(self) -> Tally:
@@ -74,7 +77,11 @@ class Trainer:
 
     def _step(self) -> None:
         policy, label = self.learner.acting_policy()
-        deliver(self.link, *self.rollout.step(policy, label=label))
+        step, episode = self.rollout.step(policy, label=label)
+        deliver(self.link, step, episode)
+        if self.alarm is not None and episode is not None and self.alarm.rings(episode):
+            burst = self.alarm.burst
+            self._say(f"{burst} successes that nobody confirmed: look whether the classifier is being fooled")
         for record in self.link.take():
             self.learner.take(record)
         self.tally.reset_s = self.rollout.reset_s

@@ -86,6 +86,8 @@ class EpisodeHeader:
     initial_robot: RobotObservation | None = None
     base_version: str = ""
     """Which base policy the stored base actions are of; empty where there was none."""
+    classifier_version: str = ""
+    """Which success classifier judged the steps; empty where none did."""
 
 
 @dataclass

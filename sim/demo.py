@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from robot_rl.cli import jsonable
 from robot_rl.command import say
 from robot_rl.commands import evaluation_summary
+from robot_rl.config import seeing
 from robot_rl.demonstrations import clone_base, collect_demos
 from robot_rl.episodes import EpisodeStore
 from robot_rl.evaluate import evaluate_in_processes
@@ -51,6 +52,8 @@ class DemoRun:
     def __init__(self, options: Demo, out: Path):
         self.options, self.out = options, out
         self.config, self.seed = options.config, options.seed
+        if options.cameras:
+            self.config = seeing(self.config, options.views)
         self.alone = options.env_spec()
         self.watched = (
             options.env_spec(person=options.skill, takeover=options.takeover) if self.config.person else self.alone

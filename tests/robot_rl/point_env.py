@@ -38,6 +38,21 @@ class PointReach(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         return {"position": self.position.copy(), "goal": self.goal.copy()}
 
 
+class SeenPoint(PointReach):
+    """The same, and a picture: a bright column where the goal is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        picture = gymnasium.spaces.Box(0, 255, (16, 16, 3), np.uint8)
+        self.observation_space = gymnasium.spaces.Dict({**self.observation_space.spaces, "view": picture})
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        picture = np.zeros((16, 16, 3), np.uint8)
+        picture[:, int(8 + 7 * self.goal[0])] = 255
+        return {**super()._observation(), "view": picture}
+
+
+gymnasium.register("SeenPoint-v0", entry_point=f"{__name__}:SeenPoint", max_episode_steps=20)
 gymnasium.register("PointReach-v0", entry_point=f"{__name__}:PointReach", max_episode_steps=20)
 
 

@@ -14,7 +14,7 @@ from robot_rl.flow import FlowPolicy
 from robot_rl.shown import shown_in
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 
-SIDE = 8
+SIDE = 16
 HORIZON = 4
 
 
@@ -175,15 +175,15 @@ def test_a_flow_follows_the_noise_it_is_given():
     train_cloned_policy(policy, policy.shown_in([demonstration(i) for i in range(6)]), seed=0, steps=20)
     assert policy.distilled
     state = torch.from_numpy(demonstration(3).steps[0].observation["state"])[None]
-    zero = policy.decode(state, torch.zeros(1, policy.noise_dim))[0].detach().numpy()
+    zero = policy.decode({"state": state}, torch.zeros(1, policy.noise_dim))[0].detach().numpy()
     policy.reset()
     assert np.array_equal(policy.act({"state": state[0].numpy()}), zero), "deterministic is noise 0"
-    other = policy.decode(state, torch.ones(1, policy.noise_dim))[0].detach().numpy()
+    other = policy.decode({"state": state}, torch.ones(1, policy.noise_dim))[0].detach().numpy()
     assert not np.array_equal(other[:2], zero[:2])
     policy.reset()
     drawn = torch.from_numpy(np.random.default_rng(0).standard_normal((1, policy.noise_dim), np.float32))
     sampled = policy.act({"state": state[0].numpy()}, deterministic=False)
-    assert np.allclose(sampled, policy.decode(state, drawn)[0].detach().numpy(), atol=1e-6)
+    assert np.allclose(sampled, policy.decode({"state": state}, drawn)[0].detach().numpy(), atol=1e-6)
 
 
 def test_the_student_ends_where_the_flow_does():
@@ -208,5 +208,5 @@ def test_what_only_a_camera_shows_is_learned(arch: str):
 
 
 def test_a_camera_of_a_side_that_cannot_be_halved_is_refused():
-    with pytest.raises(ValueError, match="power of two"):
+    with pytest.raises(ValueError, match="multiple of 16"):
         make_cloned_policy(small("mlp", cameras={"top": 100}), 3, 3)

@@ -17,7 +17,18 @@ from robot_rl import cli
 from robot_rl.command import Command, preset_named_in, task_ids
 from robot_rl.commands import Train
 
-COMMANDS = ("demo", "record", "train-bc", "train", "eval", "replay", "tasks", "bench")
+COMMANDS = (
+    "demo",
+    "record",
+    "train-bc",
+    "train",
+    "eval",
+    "replay",
+    "tasks",
+    "bench",
+    "record-success",
+    "train-classifier",
+)
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from robot_rl.cloning_config import ActConfig, ChunkConfig, CloningConfig, FlowConfig
-from robot_rl.config import LatentNoiseConfig, LearnerConfig, ResidualConfig, TrainConfig, from_dict, to_dict
+from robot_rl.config import (
+    ClassifierConfig,
+    LatentNoiseConfig,
+    LearnerConfig,
+    ResidualConfig,
+    TrainConfig,
+    VisionConfig,
+    from_dict,
+    to_dict,
+)
 from robot_rl.presets import PRESETS, preset
 
 
@@ -40,6 +49,8 @@ def test_every_field_has_a_docstring():
         TrainConfig,
         ResidualConfig,
         LatentNoiseConfig,
+        VisionConfig,
+        ClassifierConfig,
         CloningConfig,
         ChunkConfig,
         ActConfig,

@@ -194,12 +194,16 @@ def test_the_tasks_progress_goes_with_each_step_and_a_task_need_not_know_it():
     env = make_env()
     env.reset(seed=0)
     forward = np.zeros(env.action_space.shape, np.float32)
-    assert env.step(forward)[-1]["reward_inputs"] == {"potential": 0.0, "next_potential": 0.0}
+    others = {"key": 0.0, "classifier": 0.0}
+    assert env.step(forward)[-1]["reward_inputs"] == {"potential": 0.0, "next_potential": 0.0, **others}
     values = iter([0.1, 0.4, 0.3])
     env.task.progress = lambda: next(values)
     env.reset(seed=0)
     told = [env.step(forward)[-1]["reward_inputs"] for _ in range(2)]
-    assert told == [{"potential": 0.1, "next_potential": 0.4}, {"potential": 0.4, "next_potential": 0.3}]
+    assert told == [
+        {"potential": 0.1, "next_potential": 0.4, **others},
+        {"potential": 0.4, "next_potential": 0.3, **others},
+    ]
 
 
 def test_a_wrong_shape_is_refused_by_name():

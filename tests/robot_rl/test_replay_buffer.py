@@ -137,7 +137,7 @@ def test_mixture_keeps_its_fractions_and_lends_the_share_of_an_empty_buffer():
     full, empty = ReplayBuffer(50, LAYOUT, 2), ReplayBuffer(50, LAYOUT, 2)
     full.add_episode(make_episode(1, [Source.POLICY] * 6, True))
     rng = np.random.default_rng(0)
-    assert len(Mixture((full, empty), (0.5, 0.5)).sample(rng, 8, Returns(0.9, 1, RewardWeights()))[0]) == 8
+    assert len(next(Mixture((full, empty), (0.5, 0.5)).sample(rng, 8, Returns(0.9, 1, RewardWeights())))) == 8
     empty.add_episode(make_episode(2, [Source.HUMAN] * 6, True))
     for batch in Mixture((full, empty), (0.25, 0.75)).sample(rng, 8, Returns(0.9, 1, RewardWeights()), parts=3):
         assert batch.human.sum() == 6 and len(batch) == 8

@@ -96,3 +96,11 @@ def test_failing_early_can_be_kept_from_being_the_best_that_can_happen(failure_e
     returns = Returns(0.9, 1, RewardWeights(), failure_ends=failure_ends)
     assert failed.gather(np.array([2]), returns).discount[0] == pytest.approx(discount)
     assert succeeded.gather(np.array([2]), returns).discount[0] == 0.0
+
+
+def test_the_potential_after_a_failure_is_kept_where_failure_does_not_end():
+    """Shaping must agree with the bootstrap: where the value goes on, so does the potential."""
+    failed = recorded(terminated=True, success=False)
+    weigh = RewardWeights(environment=0.0, progress=1.0)
+    last = [failed.gather(np.array([2]), Returns(0.9, 1, weigh, failure_ends=e)).reward[0] for e in (True, False)]
+    assert last == pytest.approx([-0.3, 0.9 * 0.8 - 0.3])

@@ -15,7 +15,7 @@ import torch
 from robot_rl.bc import make_cloned_policy, train_cloned_policy
 from robot_rl.checkpoint import load_checkpoint
 from robot_rl.cloning_config import ChunkConfig, CloningConfig, FlowConfig
-from robot_rl.config import LearnerConfig, TrainConfig
+from robot_rl.config import LearnerConfig, TrainConfig, seeing
 from robot_rl.demonstrations import collect_demos
 from robot_rl.policy import Interface, load_policy
 from robot_rl.presets import PRESETS, preset
@@ -24,6 +24,7 @@ from robot_rl.train import Trainer, train
 from robot_rl.types import Episode
 
 POINT = EnvSpec("tests.robot_rl.point_env:PointReach-v0")
+SEEN = EnvSpec("tests.robot_rl.point_env:SeenPoint-v0")
 HELPED = EnvSpec("sim:PickCube-v0", {"person": "expert", "takeover": "no_progress", "max_steps": 60})
 STEPS, KILLED_AFTER, CHECKPOINTS = 220, 150, 100
 CLONING = CloningConfig(
@@ -41,6 +42,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Episode]]:
     driven = EnvSpec(HELPED.id, {"person": "expert", "takeover": "always"})
     return {
         POINT.id: collect_demos(folder / "point", POINT, 4, 0, demonstrator),
+        SEEN.id: collect_demos(folder / "seen", SEEN, 4, 0, demonstrator),
         HELPED.id: collect_demos(folder / "cube", driven, 3, 0),
     }
 
@@ -70,7 +72,7 @@ def run(out: Path, spec: EnvSpec, config: TrainConfig, shown: list[Episode], see
         env = spec.make()
         face = Interface.of(env)
         env.close()
-        cloning = dataclasses.replace(CLONING, arch="flow" if config.learner.actor == "latent_noise" else "mlp")
+        cloning = dataclasses.replace(config.cloning, arch="flow" if config.learner.actor == "latent_noise" else "mlp")
         base = make_cloned_policy(cloning, face.state_dim, face.action_dim, face.gripper_index)
         train_cloned_policy(base, base.shown_in(shown), seed=0)
 
@@ -97,6 +99,18 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(name, tmp_path, shown
     about = kill_and_compare(tmp_path, spec, small(name), shown[spec.id])
     if name != "hg_dagger":
         assert about["updates"][1] == STEPS - 40 + 1, "and it did learn"
+
+
+SEEING = [("res_hil", "conv"), ("hil_serl", "vit_small"), ("latent_noise", "conv")]
+
+
+@pytest.mark.parametrize(("name", "encoder"), SEEING)
+def test_a_killed_run_that_sees_ends_bit_for_bit_as_one_that_was_not(name, encoder, tmp_path, shown):
+    config = seeing(small(name), {"view": 16})
+    vision = dataclasses.replace(config.learner.vision, encoder=encoder, width=8)
+    config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, vision=vision))
+    about = kill_and_compare(tmp_path, SEEN, config, shown[SEEN.id])
+    assert about["updates"][1] == STEPS - 40 + 1
 
 
 def test_a_killed_run_of_a_policy_that_draws_goes_on_with_its_draws(tmp_path, shown):

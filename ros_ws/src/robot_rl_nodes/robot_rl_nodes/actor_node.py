@@ -52,8 +52,7 @@ def run(node: Any, stop: Event) -> None:
 
     try:
         numbers = (given.env_steps, given.utd_ratio, given.seed)
-        training = trainer(Path(given.out), spec, given.preset, given.demos, *numbers)
-        training.progress = progress
+        training = trainer(Path(given.out), spec, given.preset, given.demos, *numbers, progress)
         training.env.task = desk.over(training.env.task)  # type: ignore[arg-type]
         training.run()
     except KeyboardInterrupt:
