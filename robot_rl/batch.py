@@ -29,6 +29,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.reward)
 
+    def split(self, parts: int) -> list[Batch]:
+        """``parts`` batches of equal size, in order."""
+        size = len(self) // parts
+        return [self._each(lambda array, i=i: array[i * size : (i + 1) * size]) for i in range(parts)]
+
     @staticmethod
     def concatenate(batches: Sequence[Batch]) -> Batch:
         """One batch of all, in order."""

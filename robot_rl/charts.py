@@ -56,9 +56,13 @@ def interval_bar(rate: float, low: float, high: float) -> str:
     )
 
 
+TINY = 1e-300
+"""A narrower range has no round values of its own."""
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About ``count`` round values from at most ``low`` to at least ``high``."""
-    span = high - low if high > low else max(abs(high), 1.0)
+    span = high - low if high - low > TINY else max(abs(high), 1.0)
     rough = span / count
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * m for m in (1, 2, 2.5, 5, 10) if unit * m >= rough * 0.999)

@@ -20,7 +20,8 @@ from robot_rl.bc import shown_by_person
 from robot_rl.checkpoint import Tensors, by_number, numbered
 from robot_rl.config import TrainConfig
 from robot_rl.governor import UpdateGovernor
-from robot_rl.replay_buffer import Mixture, ReplayBuffer, Returns
+from robot_rl.mixture import Mixture
+from robot_rl.replay_buffer import ReplayBuffer, Returns
 from robot_rl.rlpd import RLPD
 from robot_rl.types import Episode, Observation, Step, StepId
 from robot_rl.vision import Layout

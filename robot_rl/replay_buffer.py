@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,10 @@ class ReplayBuffer:
         successor = self.next_serial[slots]
         return (successor >= 0) & (self.serial[successor % self.capacity] == successor)
 
+    @property
+    def holds_images(self) -> bool:
+        return any(is_frame(array.shape[1:], array.dtype) for array in self.observation.values())
+
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """``count`` slots, uniform over the sampleable ones. Raises ValueError when there are none."""
         found: list[np.ndarray] = []
@@ -232,28 +236,3 @@ class ReplayBuffer:
         named |= {f"input.{name}": array for name, array in self.inputs.items()}
         plain = ("action", "proposed_action", "base_action", "reward", "source", "serial", "next_serial")
         return named | {name: getattr(self, name) for name in plain}
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Named buffers with fractions of each batch. A buffer without a complete step leaves its share to the
-    others."""
-
-    buffers: Sequence[ReplayBuffer]
-    fractions: Sequence[float]
-
-    def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> Iterator[Batch]:
-        """``parts`` batches of ``count`` transitions, each mixed by the fractions. All are drawn at once; each is
-        gathered when it is asked for, since images are large."""
-        usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if b.steps > 1 and f > 0]
-        if not usable:
-            raise ValueError("the replay buffers hold no complete step yet: collect before updating")
-        total = sum(f for _, f in usable)
-        counts = [round(count * f / total) for _, f in usable]
-        counts[0] += count - sum(counts)
-        drawn = [
-            (buffer, buffer.draw(rng, n * parts).reshape(parts, n))
-            for (buffer, _), n in zip(usable, counts, strict=True)
-            if n > 0
-        ]
-        return (Batch.concatenate([buffer.gather(slots[i], returns) for buffer, slots in drawn]) for i in range(parts))

@@ -5,6 +5,7 @@ The twin lets arms pass through each other, so nothing but the guards keeps them
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import mujoco
@@ -88,6 +89,8 @@ class TwoArms:
 
     def __init__(self, joined: bool = True) -> None:
         self.cells = load_cells("two_arms")
+        if not joined:  # Guards that know of one another refuse to engage alone.
+            self.cells = {name: replace(cell, other_arms=()) for name, cell in self.cells.items()}
         self.world = World("two_arms.xml", arms={name: cell.mount.pose for name, cell in self.cells.items()})
         self.clock = SimClock(self.world, command_delay_s=0.0)
         self.judge = Judge(self.world, self.cells[LEFT])

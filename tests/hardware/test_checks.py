@@ -27,10 +27,14 @@ ELSEWHERE = {"S2", "S18", "S21", "S24", "S25", "S30"}
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
+def teleop(switch: bool) -> TeleopSettings:
+    return TeleopSettings(enable_switch=switch, buttons=("enable",) if switch else ())
+
+
 def rig_of(case: Case, driver: str | None = None) -> Rig:
     """An engaged rig that sees what is allowed, driven by ``driver``; by default by the case's last but one."""
     switch = case.check.limit == "S15"
-    rig = Rig(fake_cell(workspace=BOX, teleop=TeleopSettings(enable_switch=switch)))
+    rig = Rig(fake_cell(workspace=BOX, teleop=teleop(switch)))
     rig.teleop.sample = replace(rig.teleop.sample, enabled=True if switch else None)
     rig.engage()
     drive(rig, driver or case.drivers[-1 if len(case.drivers) == 1 else 1])
@@ -176,7 +180,7 @@ def test_the_operator_clears_it_once_it_has_been_gone_for_a_while(case):
 
 @every_case
 def test_a_disarmed_guard_only_counts_the_streams(case):
-    rig = Rig(fake_cell(workspace=BOX, teleop=TeleopSettings(enable_switch=case.check.limit == "S15")))
+    rig = Rig(fake_cell(workspace=BOX, teleop=teleop(case.check.limit == "S15")))
     rig.tick(150)
     assert rig.guard.streaming_s == pytest.approx(1.5)
     for share in ABOVE:

@@ -127,3 +127,14 @@ def test_fingers_that_touch_inside_the_work_zone_are_sent_back_into_it():
     index = next(i for i, label in enumerate(whole.gap_labels) if label.about == "fingers and table")
     assert whole.gaps(posture)[index] == pytest.approx(0.004)
     assert whole.away(index, posture) == (-1.0, 0.0, 0.0)
+
+
+def test_a_hand_that_would_break_two_limits_at_once_breaks_neither():
+    """Down and over: to stop only the one or only the other would not do."""
+    rig = Rig(cell(), pose=LOW).engage()
+    over = (0.0, 0.0, 0.0, 0.65, 0.0, 0.0)
+    drive(rig, pose_add(LOW, over), 80)
+    drive(rig, pose_add(shifted(LOW, (0.0, 0.0, -0.05)), over), 200)
+    assert refused(rig, "S32") or refused(rig, "S33")
+    assert max(tilt(executed) for executed in rig.trace) <= rig.limits.max_tilt_rad
+    assert rig.positions[:, 2].min() >= LOWEST_M - FINGER_M

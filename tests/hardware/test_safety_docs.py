@@ -18,7 +18,7 @@ def row(field: dataclasses.Field) -> str:
 
 
 def test_every_limit_stands_in_the_docs_as_in_the_code_and_no_other():
-    documented = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    documented = [line for line in PAGE.splitlines() if line.startswith("| `") and line.count(" | ") == 5]
     assert documented == [row(field) for field in numbers()]
 
 

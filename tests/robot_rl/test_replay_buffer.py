@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware.interfaces import Source
-from robot_rl.replay_buffer import Mixture, ReplayBuffer, Returns
+from robot_rl.mixture import Mixture
+from robot_rl.replay_buffer import ReplayBuffer, Returns
 from robot_rl.reward import RewardWeights
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 

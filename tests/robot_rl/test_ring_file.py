@@ -25,14 +25,14 @@ def step(number: int) -> Step:
 
 
 def filled(folder: Path, count: int, capacity: int = 8) -> ReplayBuffer:
-    buffer = ReplayBuffer(capacity, LAYOUT, 3, folder)
+    buffer = ReplayBuffer(capacity, LAYOUT, 3, folder=folder)
     for number in range(count):
         buffer.add(step(number))
     return buffer
 
 
 def reopened(folder: Path, saved: tuple, capacity: int = 8) -> ReplayBuffer:
-    buffer = ReplayBuffer(capacity, LAYOUT, 3, folder)
+    buffer = ReplayBuffer(capacity, LAYOUT, 3, folder=folder)
     buffer.load_state(*saved)
     return buffer
 

@@ -137,7 +137,7 @@ def test_an_episode_of_images_is_stored_once_and_read_as_it_was():
     for step, shot in zip(told.steps, shots, strict=False):
         seen = replace(step, observation={**step.observation, "front": shot})
         learner.remember(seen)
-    learner.finish(seen, {**told.final_observation, "front": shots[5]})
+    learner.finish(seen.id, {**told.final_observation, "front": shots[5]})
     assert learner.online.written == 6
     one_step = replace(learner.returns, n_step=1)
     batch = learner.online.gather(np.arange(5), one_step)
@@ -174,7 +174,7 @@ def test_a_frozen_encoder_is_paid_once_a_frame(weights, monkeypatch):
         learner.agent.act(observation)
         learner.remember(replace(step, observation=observation))
         learner.learn()
-    learner.finish(told.steps[-1], {**told.final_observation, "front": shots[5]})
+    learner.finish(told.steps[-1].id, {**told.final_observation, "front": shots[5]})
     assert learner.actor_updates == 3 and len(frames) == 6
 
 
