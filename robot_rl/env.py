@@ -79,7 +79,10 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         for name in options.cameras:
             spaces[name] = gymnasium.spaces.Box(0, 255, (options.image_size, options.image_size, 3), np.uint8)
         self.observation_space: gymnasium.spaces.Dict = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]
-        self._steps = 0
+        self.steps = 0
+        """Steps of this episode."""
+        self.info: dict[str, Any] = {}
+        """What the newest step's ``info`` was; empty before an episode's first."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -102,7 +105,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         if self.task.spec.gripper:
             self._executed[6] = self._gripper
         self._state.reset()
-        self._steps, self._human = 0, False
+        self.steps, self.info, self._human = 0, {}, False
         self._potential = self._progress()
         self._deadline = self.robot.clock.now()
         info = {
@@ -130,10 +133,11 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         began = self._slackened(self._accepted)
         self._latest = observation = self.robot.observe()
         self._settle(observation, wanted, proposed, began, axes)
-        self._steps += 1
+        self.steps += 1
         held = observation.executed.mode >= GuardMode.HOLD
-        success = self.task.success(observation)
-        truncated = not success and (held or self._steps >= self.max_steps)
+        verdict = self._verdict()
+        success = self.task.success(observation) or verdict == "success"
+        truncated = not success and (held or self.steps >= self.max_steps or verdict is not None)
         human = observation.executed.source == Source.HUMAN
         before, self._potential = self._potential, self._progress()
         info = {
@@ -143,9 +147,13 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             "intervention_start": human and not self._human,
             "success": success,
             "held": held,
-            "reward_inputs": {"potential": before, "next_potential": self._potential},
+            "reward_inputs": {
+                "potential": before,
+                "next_potential": self._potential,
+                "key": float(verdict == "success") - float(verdict == "failure"),
+            },
         }
-        self._human = human
+        self._human, self.info = human, info
         if success or truncated:
             self.robot.end_episode()
         return self._observation(), float(success), success, truncated, info
@@ -166,6 +174,11 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     def close(self) -> None:
         self.robot.close()
+
+    def _verdict(self) -> str | None:
+        """What the operator says of this episode, which ends with it; None where they say nothing, or nobody is there."""
+        verdict = getattr(getattr(self.robot, "teleop", None), "verdict", None)
+        return verdict() if verdict is not None else None
 
     def _progress(self) -> float:
         """How far the task is, about 0 at the start and 1 at success; 0 where the task cannot tell."""

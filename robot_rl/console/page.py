@@ -1,0 +1,204 @@
+"""The page: a viser server with the scene, the pictures, the meters, the buttons and the keys."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hardware.geometry import quat_normalize, wxyz_from_xyzw, xyzw_from_wxyz
+from hardware.interfaces import CameraFrame, Pose, Vector3
+from robot_rl.console.door import Door, guarding
+from robot_rl.console.hand import BrowserHand
+from robot_rl.console.operator import Operator
+from robot_rl.console.snapshot import Scene, Snapshot
+from robot_rl.console.words import action_bars, status, success_curve
+
+if TYPE_CHECKING:
+    import viser
+
+MOVED = 1e-5
+"""m, or unit of a quaternion's entry: bodies that moved less stay where they are drawn."""
+ACCEPTED, PROPOSED = "/target/accepted", "/target/proposed"
+JOG_KEYS = {
+    "W": (0, 1.0), "S": (0, -1.0), "A": (1, 1.0), "D": (1, -1.0), "E": (2, 1.0), "Q": (2, -1.0),
+    "J": (5, 1.0), "L": (5, -1.0), "I": (4, 1.0), "K": (4, -1.0), "U": (3, 1.0), "O": (3, -1.0),
+}  # fmt: skip
+"""Key → axis (x, y, z, rx, ry, rz of the base) and direction."""
+KEYS_NOTE = "**Keys** W S · A D · E Q move, J L · I K · U O turn, G gripper. A key jogs for a moment; hold it to go on."
+
+
+def start_server(host: str, port: int, token: str | None) -> viser.ViserServer:
+    """A viser server that only those whom the door lets in can reach. Raises ``ValueError`` for an address that others
+    reach without a token, and where viser is not installed."""
+    try:
+        import viser
+    except ImportError:
+        raise ValueError("the console needs an extra: pip install 'robot-rl[console]'") from None
+    with guarding(Door(host, token)), redirect_stdout(sys.stderr):  # viser prints a banner.
+        server = viser.ViserServer(host, port, label="robot_rl console", verbose=False)
+    server.gui.configure_theme(show_share_button=False, control_width="large")
+    return server
+
+
+class Page:
+    """Shows snapshots and hands on what the person asks for."""
+
+    def __init__(self, server: viser.ViserServer, scene: Scene, hand: BrowserHand, operator: Operator) -> None:
+        self.server, self.hand, self.operator = server, hand, operator
+        self._driver: int | None = None
+        self._dragging = False
+        self._poses = np.full((len(scene.bodies), 7), np.nan)
+        self._bodies = [self._add_body(name, shapes) for name, shapes in scene.bodies.items()]
+        self._targets = {
+            name: server.scene.add_frame(name, axes_length=length, axes_radius=0.002, visible=False)
+            for name, length in ((ACCEPTED, 0.06), (PROPOSED, 0.04))
+        }
+        self._add_workspace(scene)
+        self._gizmo = server.scene.add_transform_controls("/hand", scale=0.15, depth_test=False)
+        self._gizmo.on_update(self._on_gizmo)
+        self.tabs = server.gui.add_tab_group()
+        with self.tabs.add_tab("Run"):
+            self._status = server.gui.add_html("<div id='status'>waiting for the robot</div>")
+            self._add_buttons()
+            self._pictures = server.gui.add_folder("Cameras")
+            self._images: dict[str, Any] = {}
+            with server.gui.add_folder("Action"):
+                self._actions = server.gui.add_html("")
+            self._curve = self._add_curve()
+            server.gui.add_markdown(KEYS_NOTE)
+        self._episodes = 0
+        server.on_client_disconnect(self._on_leave)
+        server.initial_camera.position, server.initial_camera.look_at = (1.4, 0.9, 0.9), (0.4, 0.0, 0.25)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody looks."""
+        return bool(self.server.get_clients())
+
+    # -- showing -----------------------------------------------------------------------------------------------------
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Bring scene and words up to date."""
+        with self.server.atomic():
+            self._move_bodies(snapshot.body_poses)
+            executed = snapshot.executed
+            for name, pose in ((ACCEPTED, executed.target), (PROPOSED, executed.proposed)):
+                frame = self._targets[name]
+                frame.visible = pose is not None
+                if pose is not None:
+                    frame.position, frame.wxyz = pose.position_m, wxyz_from_xyzw(pose.quat_xyzw)
+            if not self._dragging:
+                pose = snapshot.arm.T_base_ee
+                self._gizmo.position, self._gizmo.wxyz = pose.position_m, wxyz_from_xyzw(pose.quat_xyzw)
+        self._status.content = status(snapshot, self.operator.trouble)
+        self._actions.content = action_bars(snapshot)
+        if len(snapshot.outcomes) != self._episodes:
+            self._episodes = len(snapshot.outcomes)
+            self._curve.data = success_curve(snapshot.outcomes)
+
+    def show_frames(self, frames: Mapping[str, CameraFrame], now: float) -> None:
+        """Bring pictures up to date; ``now`` by the clock of their stamps."""
+        for name, frame in frames.items():
+            if name not in self._images:
+                with self._pictures:
+                    self._images[name] = self.server.gui.add_image(frame.image, label=name)
+            self._images[name].image = frame.image
+            self._images[name].label = f"{name} · {1000 * (now - frame.stamp_s):.0f} ms old"
+
+    def _move_bodies(self, poses: np.ndarray) -> None:
+        for index in np.flatnonzero(~(np.abs(poses - self._poses) < MOVED).all(axis=1)):
+            self._bodies[index].position, self._bodies[index].wxyz = poses[index, :3], poses[index, 3:]
+        self._poses = poses
+
+    # -- building ----------------------------------------------------------------------------------------------------
+
+    def _add_body(self, name: str, shapes: Any) -> Any:
+        frame = self.server.scene.add_frame(f"/body/{name}", show_axes=False)
+        for index, shape in enumerate(shapes):
+            self.server.scene.add_mesh_simple(
+                f"/body/{name}/{index}",
+                shape.vertices_m,
+                shape.faces,
+                color=shape.rgb,
+                opacity=shape.opacity if shape.opacity < 1.0 else None,
+                flat_shading=True,
+            )
+        return frame
+
+    def _add_workspace(self, scene: Scene) -> None:
+        low, high = np.array(scene.workspace_min_m), np.array(scene.workspace_max_m)
+        centre, size = 0.5 * (low + high), high - low
+        self.server.scene.add_box(
+            "/workspace", color=(37, 99, 184), dimensions=tuple(size), position=centre, wireframe=True
+        )
+
+    def _add_buttons(self) -> None:
+        hand, operator = self.hand, self.operator
+        wishes: tuple[tuple[str, str, str | None, Callable[[], None]], ...] = (
+            ("Take over", "T", "orange", hand.take_over),
+            ("Hand back", "B", "blue", hand.hand_back),
+            ("Hold", "space", "red", operator.hold),
+            ("Resume", "enter", None, operator.resume),
+            ("Success", "Y", "green", lambda: hand.judge("success")),
+            ("Failure", "N", None, lambda: hand.judge("failure")),
+            ("Discard", "X", None, lambda: hand.judge("discard")),
+            ("Reset", "R", None, lambda: hand.judge("reset")),
+        )
+        for label, key, colour, wish in wishes:
+            button = self.server.gui.add_button(f"{label} ({key})", color=colour)  # type: ignore[call-overload]
+            button.on_click(self._asked(wish))
+            self.server.gui.add_command(label, hotkey=key).on_trigger(self._asked(wish))  # type: ignore[arg-type]
+        self.server.gui.add_command("Gripper", hotkey="G").on_trigger(self._asked(hand.toggle_gripper))
+        for key, (axis, direction) in JOG_KEYS.items():
+            command = self.server.gui.add_command(f"Jog {key}", hotkey=key)  # type: ignore[arg-type]
+            command.on_trigger(self._asked(lambda axis=axis, direction=direction: hand.jog(axis, direction)))
+        speed = self.server.gui.add_slider("Jog speed", 0.1, 1.0, 0.1, hand.speed)
+
+        @speed.on_update
+        async def _(_: object) -> None:
+            hand.speed = float(speed.value)
+
+    def _asked(self, wish: Callable[[], None]) -> Callable[[Any], Any]:
+        """A callback, run in order on the server's loop, that remembers who asked."""
+
+        async def asked(event: Any) -> None:
+            self._driver = event.client_id
+            wish()
+
+        return asked
+
+    def _add_curve(self) -> Any:
+        import viser.uplot
+
+        series: tuple[Any, ...] = (
+            viser.uplot.Series(label="episode"),
+            viser.uplot.Series(label="success unaided, last 20", stroke="#2563b8", width=2),
+            viser.uplot.Series(label="95 % low", stroke="#93b4e0"),
+            viser.uplot.Series(label="high", stroke="#93b4e0"),
+        )
+        scales = {"x": viser.uplot.Scale(time=False), "y": viser.uplot.Scale(range=(0.0, 1.0))}
+        empty = tuple(np.zeros(0) for _ in series)
+        with self.server.gui.add_folder("Success"):
+            return self.server.gui.add_uplot(empty, series, scales=scales, aspect=2.0)
+
+    # -- the person --------------------------------------------------------------------------------------------------
+
+    async def _on_gizmo(self, event: Any) -> None:
+        self._driver = event.client_id
+        self._dragging = event.phase != "end"
+        position, wxyz = event.target.position.tolist(), event.target.wxyz.tolist()
+        self.hand.pull(Pose(_vector(position), quat_normalize(xyzw_from_wxyz(tuple(wxyz)))))
+
+    def _on_leave(self, client: Any) -> None:
+        if client.client_id == self._driver:
+            self._dragging = False
+            self.hand.gone()
+
+
+def _vector(values: list[float]) -> Vector3:
+    x, y, z = values
+    return x, y, z
