@@ -176,7 +176,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.robot.close()
 
     def _verdict(self) -> str | None:
-        """What the operator says of this episode, which ends with it; None where they say nothing, or nobody is there."""
+        """What the operator says of this episode, which then ends; None where they say nothing."""
         verdict = getattr(getattr(self.robot, "teleop", None), "verdict", None)
         return verdict() if verdict is not None else None
 

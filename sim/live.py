@@ -83,7 +83,8 @@ class LiveTwin:
         """Of each finished episode: success, and whether the person drove in it."""
         self._refusal: tuple[float, Refusal] | None = None
         self._episode, self._human, self._stall = 0, 0, _Stall()
-        self._steps, self._info = 0, env.info
+        self._steps = 0
+        self._info: Mapping[str, Any] = env.info
         self.pacer = Pacer(speed)
         if speed < inf:
             self.robot.clock.every(self.robot.cell.guard_period_s, self.pacer)

@@ -10,6 +10,7 @@ import http
 import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,26 @@ from urllib.parse import parse_qs, urlsplit
 COOKIE = "robot_rl_console"
 TOKEN_BYTES = 16
 """A token shorter than this can be guessed."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the console listens."""
+
+    host: str = "127.0.0.1"
+    """Another address than this machine's own needs a token."""
+    port: int = 8080
+    """The next free one where it is taken."""
+    token: str | None = None
+    """What a browser must show, as ?token=..., at least 16 characters."""
+
+    @property
+    def url(self) -> str:
+        """What to open."""
+        return f"http://{self.host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+
+
+LOOPBACK = Address()
 
 
 class Door:
@@ -92,4 +113,4 @@ def guarding(door: Door) -> Iterator[None]:
     try:
         yield
     finally:
-        web.serve = serve  # type: ignore[misc]
+        web.serve = serve  # type: ignore[assignment, misc]

@@ -2,8 +2,8 @@
 
 A page sends no key-up, and a stalled one sends nothing, so whatever it asks for ends by itself (S13): a key jogs for
 ``JOG_S``, the gizmo pulls for ``PULL_S`` after it last moved. Taking over lasts until the person hands back, or the
-episode ends: a pause between two keys is no consent. Should the page that drives go away, the heartbeat stands still and
-the guard holds.
+episode ends: a pause between two keys is no consent. Should the page that drives go away, the heartbeat stands still
+and the guard holds.
 """
 
 from __future__ import annotations

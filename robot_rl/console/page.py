@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,10 @@ import numpy as np
 from hardware.geometry import quat_normalize, wxyz_from_xyzw, xyzw_from_wxyz
 from hardware.interfaces import CameraFrame, Pose, Vector3
 from robot_rl.console.door import Door, guarding
-from robot_rl.console.hand import BrowserHand
+from robot_rl.console.hand import BrowserHand, Verdict
 from robot_rl.console.operator import Operator
 from robot_rl.console.snapshot import Scene, Snapshot
-from robot_rl.console.words import action_bars, status, success_curve
+from robot_rl.console.words import AXES, action_bars, status, success_curve
 
 if TYPE_CHECKING:
     import viser
@@ -23,12 +24,18 @@ if TYPE_CHECKING:
 MOVED = 1e-5
 """m, or unit of a quaternion's entry: bodies that moved less stay where they are drawn."""
 ACCEPTED, PROPOSED = "/target/accepted", "/target/proposed"
-JOG_KEYS = {
-    "W": (0, 1.0), "S": (0, -1.0), "A": (1, 1.0), "D": (1, -1.0), "E": (2, 1.0), "Q": (2, -1.0),
-    "J": (5, 1.0), "L": (5, -1.0), "I": (4, 1.0), "K": (4, -1.0), "U": (3, 1.0), "O": (3, -1.0),
+JOG_KEYS = {"I": (0, 1.0), "K": (0, -1.0), "J": (1, 1.0), "L": (1, -1.0), "U": (2, 1.0), "O": (2, -1.0)}
+"""Key → axis (x, y, z of the base) and direction; with shift they turn about it. W A S D Q E fly viser's camera."""
+KEYS_NOTE = (
+    "**Keys** I K forward, back · J L left, right · U O up, down · with shift: turn · G gripper. A key jogs for a "
+    "moment; hold it to go on. Or drag the arrows at the hand."
+)
+BUTTONS = {"Control": ("Take over", "Hand back"), "Robot": ("Hold", "Resume")}
+VERDICTS: tuple[Verdict, ...] = ("success", "failure", "discard", "reset")
+HOTKEYS = {
+    "Take over": "T", "Hand back": "B", "Hold": "space", "Resume": "enter",
+    "Success": "Y", "Failure": "N", "Discard": "X", "Reset": "R", "Gripper": "G",
 }  # fmt: skip
-"""Key → axis (x, y, z, rx, ry, rz of the base) and direction."""
-KEYS_NOTE = "**Keys** W S · A D · E Q move, J L · I K · U O turn, G gripper. A key jogs for a moment; hold it to go on."
 
 
 def start_server(host: str, port: int, token: str | None) -> viser.ViserServer:
@@ -58,7 +65,7 @@ class Page:
             for name, length in ((ACCEPTED, 0.06), (PROPOSED, 0.04))
         }
         self._add_workspace(scene)
-        self._gizmo = server.scene.add_transform_controls("/hand", scale=0.15, depth_test=False)
+        self._gizmo = server.scene.add_transform_controls("/hand", scale=0.2, depth_test=False)
         self._gizmo.on_update(self._on_gizmo)
         self.tabs = server.gui.add_tab_group()
         with self.tabs.add_tab("Run"):
@@ -72,7 +79,7 @@ class Page:
             server.gui.add_markdown(KEYS_NOTE)
         self._episodes = 0
         server.on_client_disconnect(self._on_leave)
-        server.initial_camera.position, server.initial_camera.look_at = (1.4, 0.9, 0.9), (0.4, 0.0, 0.25)
+        server.initial_camera.position, server.initial_camera.look_at = (1.25, 0.75, 0.75), (0.4, 0.0, 0.25)
 
     @property
     def watched(self) -> bool:
@@ -137,37 +144,40 @@ class Page:
         )
 
     def _add_buttons(self) -> None:
-        hand, operator = self.hand, self.operator
-        wishes: tuple[tuple[str, str, str | None, Callable[[], None]], ...] = (
-            ("Take over", "T", "orange", hand.take_over),
-            ("Hand back", "B", "blue", hand.hand_back),
-            ("Hold", "space", "red", operator.hold),
-            ("Resume", "enter", None, operator.resume),
-            ("Success", "Y", "green", lambda: hand.judge("success")),
-            ("Failure", "N", None, lambda: hand.judge("failure")),
-            ("Discard", "X", None, lambda: hand.judge("discard")),
-            ("Reset", "R", None, lambda: hand.judge("reset")),
-        )
-        for label, key, colour, wish in wishes:
-            button = self.server.gui.add_button(f"{label} ({key})", color=colour)  # type: ignore[call-overload]
-            button.on_click(self._asked(wish))
-            self.server.gui.add_command(label, hotkey=key).on_trigger(self._asked(wish))  # type: ignore[arg-type]
-        self.server.gui.add_command("Gripper", hotkey="G").on_trigger(self._asked(hand.toggle_gripper))
+        hand, operator, gui = self.hand, self.operator, self.server.gui
+        wishes: dict[str, Callable[[], None]] = {
+            "Take over": hand.take_over,
+            "Hand back": hand.hand_back,
+            "Hold": operator.hold,
+            "Resume": operator.resume,
+            "Gripper": hand.toggle_gripper,
+            **{verdict.capitalize(): partial(hand.judge, verdict) for verdict in VERDICTS},
+        }
+        rows = {**BUTTONS, "Episode": tuple(verdict.capitalize() for verdict in VERDICTS)}
+        for label, names in rows.items():
+            gui.add_button_group(label, names).on_click(self._asked(lambda event: wishes[event.target.value]()))
+        for name, key in HOTKEYS.items():
+            self._add_key(name, key, None, wishes[name])
         for key, (axis, direction) in JOG_KEYS.items():
-            command = self.server.gui.add_command(f"Jog {key}", hotkey=key)  # type: ignore[arg-type]
-            command.on_trigger(self._asked(lambda axis=axis, direction=direction: hand.jog(axis, direction)))
+            self._add_key(f"Move {AXES[axis]} {direction:+.0f}", key, None, partial(hand.jog, axis, direction))
+            about = axis + 3
+            self._add_key(f"Turn {AXES[about]} {direction:+.0f}", key, "shift", partial(hand.jog, about, direction))
         speed = self.server.gui.add_slider("Jog speed", 0.1, 1.0, 0.1, hand.speed)
 
         @speed.on_update
         async def _(_: object) -> None:
             hand.speed = float(speed.value)
 
-    def _asked(self, wish: Callable[[], None]) -> Callable[[Any], Any]:
+    def _add_key(self, name: str, key: str, modifier: str | None, wish: Callable[[], None]) -> None:
+        command = self.server.gui.add_command(name, hotkey=key, modifier=modifier)  # type: ignore[arg-type]
+        command.on_trigger(self._asked(lambda _: wish()))
+
+    def _asked(self, wish: Callable[[Any], None]) -> Callable[[Any], Any]:
         """A callback, run in order on the server's loop, that remembers who asked."""
 
         async def asked(event: Any) -> None:
             self._driver = event.client_id
-            wish()
+            wish(event)
 
         return asked
 
