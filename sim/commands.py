@@ -97,6 +97,7 @@ class Console(Command):
 
     def run(self) -> Mapping[str, Any]:
         from robot_rl.command import say
+        from robot_rl.console.snapshot import HELPED, SUCCESS
         from robot_rl.policy import load_policy
         from sim.console import run, watched
 
@@ -104,7 +105,7 @@ class Console(Command):
         self.task = self.task or (interface.task if interface is not None else "peg_insertion")
         out = self.folder(f"console-{self.task}")
         with watched(self.env_spec(), self.address, out, self.seed, self.speed) as (rollout, console):
-            say(f"console: {console.url} (Ctrl-C ends it)")
+            say(f"console: {console.link.url} (Ctrl-C ends it)")
             try:
                 run(rollout, console, policy, self.episodes)
             except KeyboardInterrupt:
@@ -113,8 +114,8 @@ class Console(Command):
         return {
             "out": out,
             "episodes": len(outcomes),
-            "successes": sum(success for success, _ in outcomes),
-            "helped": sum(helped for _, helped in outcomes),
+            "successes": sum(bool(outcome & SUCCESS) for outcome in outcomes.tolist()),
+            "helped": sum(bool(outcome & HELPED) for outcome in outcomes.tolist()),
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,10 +13,7 @@ from robot_rl.command import say
 from robot_rl.config import TrainConfig
 from robot_rl.console.door import LOOPBACK, Address
 from robot_rl.console.hand import BrowserHand
-from robot_rl.console.operator import Operator
-from robot_rl.console.page import Page, start_server
-from robot_rl.console.snapshot import Slot
-from robot_rl.console.viewer import Viewer
+from robot_rl.console.link import Link
 from robot_rl.demonstrations import RestingPolicy
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
@@ -23,29 +21,26 @@ from robot_rl.foreign import ForeignEnv
 from robot_rl.policy import Policy
 from robot_rl.rollout import EnvSpec, Rollout
 from robot_rl.train import CloningTrainer, Progress, RLTrainer, Tally
-from sim.live import Eyes, LiveTwin
-from sim.scene import scene_of
+from sim.live import LiveTwin
 from sim.tasks.base import TwinTask
 
 
 class TwinConsole:
     """A page over one environment of the twin, with the browser at its teleop device."""
 
-    def __init__(self, env: RobotEnv | ForeignEnv, address: Address = LOOPBACK, speed: float = 1.0) -> None:
-        """Raises ``ValueError`` (one line) for another kind of environment, an address that needs a token, or where
-        viser is missing."""
+    def __init__(
+        self, env: RobotEnv | ForeignEnv, address: Address = LOOPBACK, speed: float = 1.0, out: Path | None = None
+    ) -> None:
+        """``out``: the folder whose episodes can be browsed. Raises ``ValueError`` (one line) for another kind of
+        environment, an address that needs a token, or where viser is missing."""
         if not isinstance(env, RobotEnv) or not isinstance(env.task, TwinTask):
             raise ValueError("the console shows the twin's tasks: give --task (`robot-rl tasks` lists them)")
-        robot = cast(LocalRobot, env.robot)
-        self.server = start_server(address.host, address.port, address.token)
-        self.operator = Operator(robot)
-        self.hand = BrowserHand(lambda: robot.arm_state.T_base_ee, self.operator.wait)
+        robot, task = cast(LocalRobot, env.robot), env.task
+        options = {"task": task.spec.name, "cell": robot.cell.name, "episodes": None if out is None else str(out)}
+        self.link = Link("sim.console_page", {**options, "address": asdict(address)})
+        self.hand = BrowserHand(robot, lambda: robot.arm_state.T_base_ee, self.link.wishes)
         robot.teleop = self.hand
-        self.slot = Slot()
-        self.live = LiveTwin(env, self.slot, speed)
-        self.page = Page(self.server, scene_of(env.task.world.model, robot.cell), self.hand, self.operator)
-        self._viewer = Viewer(self.slot, self.page, Eyes(env.task.world))
-        self.url = Address(address.host, self.server.get_port(), address.token).url
+        self.live = LiveTwin(env, self.link.put, speed)
 
     def finished(self, success: bool, helped: bool, rollout: Rollout) -> None:
         """Count the episode that ``rollout`` filed last, and file the operator's word on it."""
@@ -55,8 +50,8 @@ class TwinConsole:
             store.label(store.path_of(rollout.run, rollout.episode), verdict)
 
     def close(self) -> None:
-        self._viewer.close()
-        self.server.stop()
+        """End the page; the robot stays as it is, with nobody at the controls."""
+        self.link.close()
 
 
 @contextmanager
@@ -67,7 +62,7 @@ def watched(
     with ExitStack() as stack:
         env = spec.make()
         stack.callback(env.close)
-        console = TwinConsole(env, address, speed)
+        console = TwinConsole(env, address, speed, out / "episodes")
         stack.callback(console.close)
         store = EpisodeStore(out / "episodes")
         stack.callback(store.close)
@@ -94,8 +89,8 @@ def train_watched(
     """:func:`robot_rl.train.train` with a console over the environment, and its person at the browser."""
     kind = RLTrainer if config.method == "rl" else CloningTrainer
     trainer = kind(out, spec, config, progress=progress, **options)
-    console = TwinConsole(trainer.env, address, speed)
-    say(f"console: {console.url}")
+    console = TwinConsole(trainer.env, address, speed, out / "episodes")
+    say(f"console: {console.link.url}")
     trainer.attention = console.hand.stats
     trainer.attention.driving_s = trainer.tally.person_s
 

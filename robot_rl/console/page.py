@@ -6,15 +6,15 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hardware.geometry import quat_normalize, wxyz_from_xyzw, xyzw_from_wxyz
-from hardware.interfaces import CameraFrame, Pose, Vector3
-from robot_rl.console.door import Door, guarding
-from robot_rl.console.hand import BrowserHand, Verdict
-from robot_rl.console.operator import Operator
+from hardware.geometry import wxyz_from_xyzw, xyzw_from_wxyz
+from hardware.interfaces import CameraFrame
+from robot_rl.console.door import Address, Door, guarding
+from robot_rl.console.hand import Verdict
 from robot_rl.console.snapshot import Scene, Snapshot
 from robot_rl.console.words import AXES, action_bars, status, success_curve
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOVED = 1e-5
 """m, or unit of a quaternion's entry: bodies that moved less stay where they are drawn."""
+CAMERA_M, LOOK_AT_M = (1.25, 0.45, 0.7), (0.4, 0.3, 0.2)
+"""From the front, the arm left of the panel."""
 ACCEPTED, PROPOSED = "/target/accepted", "/target/proposed"
 JOG_KEYS = {"I": (0, 1.0), "K": (0, -1.0), "J": (1, 1.0), "L": (1, -1.0), "U": (2, 1.0), "O": (2, -1.0)}
 """Key → axis (x, y, z of the base) and direction; with shift they turn about it. W A S D Q E fly viser's camera."""
@@ -30,6 +32,9 @@ KEYS_NOTE = (
     "**Keys** I K forward, back · J L left, right · U O up, down · with shift: turn · G gripper. A key jogs for a "
     "moment; hold it to go on. Or drag the arrows at the hand."
 )
+WISHES = {
+    "Take over": "take_over", "Hand back": "hand_back", "Hold": "hold", "Resume": "resume", "Gripper": "gripper",
+}  # fmt: skip
 BUTTONS = {"Control": ("Take over", "Hand back"), "Robot": ("Hold", "Resume")}
 VERDICTS: tuple[Verdict, ...] = ("success", "failure", "discard", "reset")
 HOTKEYS = {
@@ -38,15 +43,15 @@ HOTKEYS = {
 }  # fmt: skip
 
 
-def start_server(host: str, port: int, token: str | None) -> viser.ViserServer:
+def start_server(address: Address) -> viser.ViserServer:
     """A viser server that only those whom the door lets in can reach. Raises ``ValueError`` for an address that others
     reach without a token, and where viser is not installed."""
     try:
         import viser
     except ImportError:
         raise ValueError("the console needs an extra: pip install 'robot-rl[console]'") from None
-    with guarding(Door(host, token)), redirect_stdout(sys.stderr):  # viser prints a banner.
-        server = viser.ViserServer(host, port, label="robot_rl console", verbose=False)
+    with guarding(Door(address.host, address.token)), redirect_stdout(sys.stderr):  # viser prints a banner.
+        server = viser.ViserServer(address.host, address.port, label="robot_rl console", verbose=False)
     server.gui.configure_theme(show_share_button=False, control_width="large")
     return server
 
@@ -54,8 +59,12 @@ def start_server(host: str, port: int, token: str | None) -> viser.ViserServer:
 class Page:
     """Shows snapshots and hands on what the person asks for."""
 
-    def __init__(self, server: viser.ViserServer, scene: Scene, hand: BrowserHand, operator: Operator) -> None:
-        self.server, self.hand, self.operator = server, hand, operator
+    def __init__(
+        self, server: viser.ViserServer, scene: Scene, ask: Callable[..., None], episodes: Path | None = None
+    ) -> None:
+        """``ask``: told of each wish, its name and arguments (:class:`robot_rl.console.hand.BrowserHand`).
+        ``episodes``: the folder of recorded episodes to browse."""
+        self.server, self.ask = server, ask
         self._driver: int | None = None
         self._dragging = False
         self._poses = np.full((len(scene.bodies), 7), np.nan)
@@ -79,7 +88,7 @@ class Page:
             server.gui.add_markdown(KEYS_NOTE)
         self._episodes = 0
         server.on_client_disconnect(self._on_leave)
-        server.initial_camera.position, server.initial_camera.look_at = (1.25, 0.75, 0.75), (0.4, 0.0, 0.25)
+        server.initial_camera.position, server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
 
     @property
     def watched(self) -> bool:
@@ -92,16 +101,15 @@ class Page:
         """Bring scene and words up to date."""
         with self.server.atomic():
             self._move_bodies(snapshot.body_poses)
-            executed = snapshot.executed
-            for name, pose in ((ACCEPTED, executed.target), (PROPOSED, executed.proposed)):
+            for name, pose in ((ACCEPTED, snapshot.accepted), (PROPOSED, snapshot.proposed)):
                 frame = self._targets[name]
                 frame.visible = pose is not None
                 if pose is not None:
                     frame.position, frame.wxyz = pose.position_m, wxyz_from_xyzw(pose.quat_xyzw)
             if not self._dragging:
-                pose = snapshot.arm.T_base_ee
-                self._gizmo.position, self._gizmo.wxyz = pose.position_m, wxyz_from_xyzw(pose.quat_xyzw)
-        self._status.content = status(snapshot, self.operator.trouble)
+                hand = snapshot.hand
+                self._gizmo.position, self._gizmo.wxyz = hand.position_m, wxyz_from_xyzw(hand.quat_xyzw)
+        self._status.content = status(snapshot)
         self._actions.content = action_bars(snapshot)
         if len(snapshot.outcomes) != self._episodes:
             self._episodes = len(snapshot.outcomes)
@@ -144,14 +152,10 @@ class Page:
         )
 
     def _add_buttons(self) -> None:
-        hand, operator, gui = self.hand, self.operator, self.server.gui
+        ask, gui = self.ask, self.server.gui
         wishes: dict[str, Callable[[], None]] = {
-            "Take over": hand.take_over,
-            "Hand back": hand.hand_back,
-            "Hold": operator.hold,
-            "Resume": operator.resume,
-            "Gripper": hand.toggle_gripper,
-            **{verdict.capitalize(): partial(hand.judge, verdict) for verdict in VERDICTS},
+            **{name: partial(ask, wish) for name, wish in WISHES.items()},
+            **{verdict.capitalize(): partial(ask, "judge", verdict) for verdict in VERDICTS},
         }
         rows = {**BUTTONS, "Episode": tuple(verdict.capitalize() for verdict in VERDICTS)}
         for label, names in rows.items():
@@ -159,14 +163,14 @@ class Page:
         for name, key in HOTKEYS.items():
             self._add_key(name, key, None, wishes[name])
         for key, (axis, direction) in JOG_KEYS.items():
-            self._add_key(f"Move {AXES[axis]} {direction:+.0f}", key, None, partial(hand.jog, axis, direction))
+            self._add_key(f"Move {AXES[axis]} {direction:+.0f}", key, None, partial(ask, "jog", axis, direction))
             about = axis + 3
-            self._add_key(f"Turn {AXES[about]} {direction:+.0f}", key, "shift", partial(hand.jog, about, direction))
-        speed = self.server.gui.add_slider("Jog speed", 0.1, 1.0, 0.1, hand.speed)
+            self._add_key(f"Turn {AXES[about]} {direction:+.0f}", key, "shift", partial(ask, "jog", about, direction))
+        speed = self.server.gui.add_slider("Jog speed", 0.1, 1.0, 0.1, 0.5)
 
         @speed.on_update
         async def _(_: object) -> None:
-            hand.speed = float(speed.value)
+            ask("set_speed", float(speed.value))
 
     def _add_key(self, name: str, key: str, modifier: str | None, wish: Callable[[], None]) -> None:
         command = self.server.gui.add_command(name, hotkey=key, modifier=modifier)  # type: ignore[arg-type]
@@ -201,14 +205,9 @@ class Page:
         self._driver = event.client_id
         self._dragging = event.phase != "end"
         position, wxyz = event.target.position.tolist(), event.target.wxyz.tolist()
-        self.hand.pull(Pose(_vector(position), quat_normalize(xyzw_from_wxyz(tuple(wxyz)))))
+        self.ask("pull", position, xyzw_from_wxyz(tuple(wxyz)))
 
     def _on_leave(self, client: Any) -> None:
         if client.client_id == self._driver:
             self._dragging = False
-            self.hand.gone()
-
-
-def _vector(values: list[float]) -> Vector3:
-    x, y, z = values
-    return x, y, z
+            self.ask("gone")

@@ -1,54 +1,89 @@
-"""The thread between the control loop and the page."""
+"""The page's process: takes the newest snapshot, shows it, and sends back what the person asks for."""
 
 from __future__ import annotations
 
-import logging
+import json
+import os
+import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
-from threading import Event, Thread
+from pathlib import Path
+from threading import Thread
+from typing import Any
 
 from hardware.interfaces import CameraFrame
-from robot_rl.console.page import Page
-from robot_rl.console.snapshot import Slot, Snapshot
+from robot_rl.console.door import Address
+from robot_rl.console.hand import BEAT_S
+from robot_rl.console.link import PACKET_BYTES
+from robot_rl.console.page import Page, start_server
+from robot_rl.console.snapshot import Scene, Snapshot
 
-_LOG = logging.getLogger(__name__)
 PERIOD_S = 1.0 / 15.0
 FRAME_EVERY = 3
-"""Pictures cost most, so they go first: one of so many snapshots brings new ones."""
-SWITCH_S = 0.0005
-"""How long a viewer may keep the interpreter when the control thread is due."""
-
+"""Pictures cost most: one of so many snapshots brings new ones."""
+_NICER = 5
 Draw = Callable[[Snapshot], Mapping[str, CameraFrame]]
+Setting = tuple[Scene, Draw]
 
 
-class Viewer:
-    """Takes the newest snapshot from ``slot`` and shows it, while anybody looks. Where it is slow, snapshots drop."""
+def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
+    """Serve the page over the socket ``number`` of :class:`robot_rl.console.link.Link` until its other end is closed.
 
-    def __init__(self, slot: Slot, page: Page, draw: Draw = lambda snapshot: snapshot.frames) -> None:
-        """``draw``: the pictures that belong to a snapshot; called on the viewer's own thread."""
-        self._slot, self._page, self._draw = slot, page, draw
-        self._stop = Event()
-        self._thread = Thread(target=self._run, name="console viewer", daemon=True)
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
-        self._thread.start()
+    ``setting``: from the link's options to the scene, and to a function that draws a snapshot's pictures.
+    """
+    link = socket.socket(fileno=number)
+    options = json.loads(link.recv(PACKET_BYTES))
+    address = Address(**options["address"])
+    try:
+        scene, draw = setting(options)
+        server = start_server(address)
+    except (ValueError, OSError) as error:
+        link.send(json.dumps({"error": " ".join(str(error).split())}).encode())
+        return
 
-    def close(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        self._thread.join()
+    def ask(*wish: Any) -> None:
+        link.send(json.dumps(wish).encode())
 
-    def _run(self) -> None:
-        count, failed = 0, False
-        while not self._stop.wait(PERIOD_S):
-            snapshot = self._slot.take(0.5)
-            if snapshot is None or not self._page.watched:
-                continue
+    page = Page(server, scene, ask, options.get("episodes") and Path(options["episodes"]))
+    url = Address(address.host, server.get_port(), address.token).url
+    link.send(json.dumps({"url": url}).encode())
+    Thread(target=_beat, args=(ask,), daemon=True).start()
+    os.nice(_NICER)
+    _show(link, page, draw)
+    server.stop()
+
+
+def _beat(ask: Callable[..., None]) -> None:
+    try:
+        while True:
+            ask("beat")
+            time.sleep(BEAT_S)
+    except OSError:  # The run is over.
+        return
+
+
+def _show(link: socket.socket, page: Page, draw: Draw) -> None:
+    count = 0
+    while (newest := _newest(link)) is not None:
+        if page.watched:
+            snapshot = Snapshot.unpack(newest)
+            page.show(snapshot)
+            if count % FRAME_EVERY == 0:
+                page.show_frames(draw(snapshot), snapshot.stamp_s)
+            count += 1
+        time.sleep(PERIOD_S)
+
+
+def _newest(link: socket.socket) -> bytes | None:
+    """The newest packet there is; waits for one. None when the other end is closed."""
+    try:
+        packet = link.recv(PACKET_BYTES)
+        while packet:
             try:
-                self._page.show(snapshot)
-                if count % FRAME_EVERY == 0:
-                    self._page.show_frames(self._draw(snapshot), snapshot.stamp_s)
-                count += 1
-            except Exception as error:  # Whatever the page's library or the renderer raises, the robot goes on.
-                if not failed:
-                    _LOG.warning("the console cannot show the robot: %s", error)
-                failed = True
+                packet = link.recv(PACKET_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return packet
+    except OSError as error:
+        print(f"the console lost the run: {error}", file=sys.stderr)
+    return None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from itertools import takewhile
 
 import numpy as np
 
 from hardware.interfaces import Gripper, GuardMode, Source
-from robot_rl.console.snapshot import Snapshot
+from robot_rl.console.snapshot import HELPED, SUCCESS, Snapshot
 from robot_rl.metrics import wilson_interval
 
 WINDOW = 20
@@ -25,16 +24,15 @@ DRIVERS = {
 _ROW = "display:flex;justify-content:space-between;gap:1em"
 
 
-def status(snapshot: Snapshot, trouble: str = "") -> str:
+def status(snapshot: Snapshot) -> str:
     """Who drives, what the guard says, how the run goes: HTML."""
-    executed = snapshot.executed
-    who, colour = DRIVERS.get(executed.source, DRIVERS[Source.POLICY])
-    if executed.mode in (GuardMode.DISARMED, GuardMode.ARMED):
+    who, colour = DRIVERS.get(snapshot.source, DRIVERS[Source.POLICY])
+    if snapshot.mode in (GuardMode.DISARMED, GuardMode.ARMED):
         who, colour = "nobody drives", "#6b7280"
     badge = f"<b id='driver' style='background:{colour};color:#fff;padding:.15em .6em;border-radius:1em'>{who}</b>"
-    guard = executed.mode.name + (f": {executed.reason}" if executed.reason else "")
+    guard = snapshot.mode.name + (f": {snapshot.reason}" if snapshot.reason else "")
     rows = [("guard", guard), ("last refusal", _refusal(snapshot)), *_meters(snapshot)]
-    advice = trouble or hint(snapshot)
+    advice = snapshot.trouble or hint(snapshot)
     lines = "".join(f"<div style='{_ROW}'><span>{n}</span><b>{escape(v)}</b></div>" for n, v in rows if v)
     note = f"<div style='color:#d9722b;margin-top:.4em'>{escape(advice)}</div>" if advice else ""
     return f"<div id='status' style='padding:.3em .8em;font-size:.85em'>{badge}<div>{lines}</div>{note}</div>"
@@ -42,22 +40,22 @@ def status(snapshot: Snapshot, trouble: str = "") -> str:
 
 def hint(snapshot: Snapshot) -> str:
     """When to take over; empty when not now."""
-    if snapshot.executed.source is Source.HUMAN:
+    if snapshot.source is Source.HUMAN:
         return "hand back once the policy can finish (B)" if snapshot.stalled_s == 0.0 else ""
-    if snapshot.executed.mode is GuardMode.RUNNING and snapshot.stalled_s >= STALLED_S:
+    if snapshot.mode is GuardMode.RUNNING and snapshot.stalled_s >= STALLED_S:
         return f"no progress for {snapshot.stalled_s:.0f} s: take over (T, or any jog key)"
     return ""
 
 
-def streak(outcomes: Sequence[tuple[bool, bool]]) -> int:
+def streak(outcomes: np.ndarray) -> int:
     """Successes with nobody's help in a row, up to the newest episode."""
-    return sum(1 for _ in takewhile(lambda outcome: outcome == (True, False), reversed(outcomes)))
+    return sum(1 for _ in takewhile(lambda outcome: outcome == SUCCESS, reversed(outcomes.tolist())))
 
 
-def success_curve(outcomes: Sequence[tuple[bool, bool]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def success_curve(outcomes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Of the last :data:`WINDOW` episodes at each episode: the share that succeeded with nobody's help, and its 95 %
     interval. Episode numbers, share, low, high; each float64 (episodes,)."""
-    alone = [success and not helped for success, helped in outcomes]
+    alone = (outcomes == SUCCESS).tolist()
     rows = []
     for end in range(1, len(alone) + 1):
         window = alone[max(0, end - WINDOW) : end]
@@ -68,9 +66,9 @@ def success_curve(outcomes: Sequence[tuple[bool, bool]]) -> tuple[np.ndarray, np
 
 def action_bars(snapshot: Snapshot) -> str:
     """Proposed (thin) against executed (thick) action, an axis a line: SVG."""
-    height = 16 * max(len(snapshot.proposed), 1)
+    height = 16 * max(len(snapshot.proposed_action), 1)
     parts = [f"<svg id='actions' viewBox='0 0 260 {height}' width='100%' font-size='10' fill='currentColor'>"]
-    for index, (proposed, done) in enumerate(zip(snapshot.proposed, snapshot.done, strict=True)):
+    for index, (proposed, done) in enumerate(zip(snapshot.proposed_action, snapshot.executed_action, strict=True)):
         y = 16 * index
         parts.append(f"<text x='6' y='{y + 11}'>{AXES[index]}</text>")
         parts.append(_bar(done, y + 3, 6, "#2563b8") + _bar(proposed, y + 11, 2, "#d9722b"))
@@ -89,15 +87,15 @@ def _bar(value: float, y: float, thickness: float, colour: str) -> str:
 def _refusal(snapshot: Snapshot) -> str:
     if snapshot.refusal is None:
         return ""
-    stamp_s, refusal = snapshot.refusal
-    return f"{refusal.limit} by {refusal.amount:.3g}, {snapshot.stamp_s - stamp_s:.1f} s ago"
+    limit, amount, ago_s = snapshot.refusal
+    return f"{limit} by {amount:.3g}, {ago_s:.1f} s ago"
 
 
 def _meters(snapshot: Snapshot) -> list[tuple[str, str]]:
     row, outcomes = snapshot.training, snapshot.outcomes
     share = snapshot.human_steps / max(snapshot.step, 1)
-    helped = sum(human for _, human in outcomes[-WINDOW:])
-    gripper = {Gripper.OPEN: ", gripper open", Gripper.CLOSE: ", gripper closed"}.get(snapshot.executed.gripper, "")
+    helped = int(np.count_nonzero(outcomes[-WINDOW:] & HELPED))
+    gripper = {Gripper.OPEN: ", gripper open", Gripper.CLOSE: ", gripper closed"}.get(snapshot.gripper, "")
     rows = [
         ("episode", f"{snapshot.episode}, step {snapshot.step}{gripper}"),
         ("you drove", f"{share:.0%} of this episode"),

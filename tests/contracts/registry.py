@@ -14,6 +14,7 @@ from hardware.clock import RealClock
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
 from hardware.interfaces import Arm, Camera, Clock, Gripper, NoTeleop, ResetPlan, Robot, TeleopDevice
 from hardware.local_robot import LocalRobot
+from robot_rl.console.hand import BrowserHand
 from sim.drivers import SimArm, SimCamera, SimClock
 from sim.envs import make
 from sim.scripted_human import ScriptedHuman
@@ -117,6 +118,7 @@ TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
     "none": lambda: Bench(NoTeleop(), FakeClock()),
     "fake": lambda: Bench(FakeTeleop(), FakeClock()),
     "scripted_human": scripted_human,
+    "browser": lambda: Bench(BrowserHand(lambda: POINTING_DOWN), FakeClock()),
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
     "local_fake": fake_robot,
