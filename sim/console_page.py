@@ -1,4 +1,4 @@
-"""``python -m sim.console_page``: the process that serves a twin's console; started by :class:`sim.console.TwinConsole`."""
+"""``python -m sim.console_page``: the process that serves a twin's console; :class:`sim.console.TwinConsole` starts it."""
 
 from __future__ import annotations
 

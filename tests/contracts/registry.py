@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -95,6 +95,11 @@ def scripted_human() -> Bench[TeleopDevice]:
     return Bench(ScriptedHuman.of_level(twin, "expert"), SimClock(twin.world))
 
 
+def browser_hand() -> Bench[TeleopDevice]:
+    bench = fake_robot()
+    return Bench(BrowserHand(cast(LocalRobot, bench.device), lambda: POINTING_DOWN, lambda: ()), bench.clock)
+
+
 def fake_robot() -> RobotBench:
     clock = FakeClock(delays_s={"command": 0.02})
     robot = LocalRobot(FakeArm(clock), {"front": FakeCamera(clock)}, NoTeleop(), fake_cell(cameras={}), clock)
@@ -118,7 +123,7 @@ TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
     "none": lambda: Bench(NoTeleop(), FakeClock()),
     "fake": lambda: Bench(FakeTeleop(), FakeClock()),
     "scripted_human": scripted_human,
-    "browser": lambda: Bench(BrowserHand(lambda: POINTING_DOWN), FakeClock()),
+    "browser": browser_hand,
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
     "local_fake": fake_robot,

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import nan
-from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hardware.interfaces import (
-    ZERO6,
-    ArmReference,
-    ArmState,
-    ExecutedCommand,
-    Gripper,
-    GuardMode,
-    Pose,
-    Refusal,
-    Source,
-)
-from robot_rl.console.operator import Operator
-from robot_rl.console.snapshot import Slot, Snapshot
+from hardware.interfaces import CameraFrame, Gripper, GuardMode, Pose, Source
+from robot_rl.console.snapshot import HELPED, MAX_FRAME_BYTES, SUCCESS, Snapshot
 from robot_rl.console.words import action_bars, hint, status, streak, success_curve
 
 POSE = Pose((0.5, 0.0, 0.2), (1.0, 0.0, 0.0, 0.0))
-ARM = ArmState(1.0, POSE, ZERO6, (), (), ZERO6, 0.08)
 
 
-def snapshot(mode: GuardMode = GuardMode.RUNNING, source: Source = Source.POLICY, reason: str = "", **more: Any):
-    executed = ExecutedCommand(1.0, POSE, Gripper.OPEN, source, mode, ArmReference(POSE, ZERO6, 0.08), reason=reason)
-    return Snapshot(1.0, ARM, executed, **more)
+def snapshot(mode: GuardMode = GuardMode.RUNNING, source: Source = Source.POLICY, **more: Any) -> Snapshot:
+    return Snapshot(1.0, POSE, mode, source=source, **more)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +24,9 @@ def snapshot(mode: GuardMode = GuardMode.RUNNING, source: Source = Source.POLICY
     [
         (snapshot(), ["policy drives", "RUNNING"]),
         (snapshot(source=Source.HUMAN), ["you drive"]),
-        (snapshot(GuardMode.HOLD, Source.HOLD, "S8: 43 N & more"), ["guard holds", "HOLD: S8: 43 N &amp; more"]),
+        (snapshot(GuardMode.HOLD, Source.HOLD, reason="S8: 43 N & more"), ["guard holds", "HOLD: S8: 43 N &amp; more"]),
         (snapshot(GuardMode.DISARMED), ["nobody drives"]),
-        (snapshot(refusal=(0.5, Refusal("S4", 0.012, Source.POLICY))), ["S4 by 0.012, 0.5 s ago"]),
+        (snapshot(refusal=("S4", 0.012, 0.5)), ["S4 by 0.012, 0.5 s ago"]),
         (snapshot(step=10, human_steps=3), ["30% of this episode"]),
         (snapshot(training={"env_steps": 1200.0, "buffer": 0.25}), ["1,200", "25%"]),
     ],
@@ -58,77 +43,57 @@ def test_the_hint_comes_only_where_the_policy_gets_nowhere():
 
 
 def test_a_streak_is_broken_by_help_and_by_failure():
-    alone, helped, failed = (True, False), (True, True), (False, False)
-    assert streak([]) == 0
-    assert streak([alone, alone]) == 2
-    assert streak([alone, helped, alone]) == 1
-    assert streak([alone, failed]) == 0
+    alone, helped, failed = SUCCESS, SUCCESS | HELPED, 0
+    for outcomes, expected in (((), 0), ((alone, alone), 2), ((alone, helped, alone), 1), ((alone, failed), 0)):
+        assert streak(np.array(outcomes, np.uint8)) == expected
 
 
 def test_the_curve_counts_unaided_successes_within_its_interval():
-    number, share, low, high = success_curve([(True, False), (True, True), (False, False), (True, False)])
+    number, share, low, high = success_curve(np.array([SUCCESS, SUCCESS | HELPED, 0, SUCCESS], np.uint8))
     assert number.tolist() == [1, 2, 3, 4] and share.tolist() == [1.0, 0.5, 1 / 3, 0.5]
     assert np.all(low <= share) and np.all(share <= high)
-    assert [len(column) for column in success_curve([])] == [0, 0, 0, 0]
+    assert [len(column) for column in success_curve(np.zeros(0, np.uint8))] == [0, 0, 0, 0]
 
 
 def test_bars_of_an_action_stay_in_the_picture_whatever_was_proposed():
-    picture = action_bars(snapshot(proposed=(nan, 7.0, -0.5), done=(0.0, 1.0, -0.5)))
+    picture = action_bars(snapshot(proposed_action=(nan, 7.0, -0.5), executed_action=(0.0, 1.0, -0.5)))
     assert "nan" not in picture and "width='100.0'" in picture and "x='100.0'" in picture
 
 
-def test_a_slot_keeps_the_newest_only():
-    slot = Slot()
-    assert slot.take(0.0) is None
-    for step in range(5):
-        slot.put(snapshot(step=step))
-    taken = slot.take(0.0)
-    assert taken is not None and taken.step == 4 and slot.take(0.0) is None
+def test_a_snapshot_crosses_to_the_page_as_it_is():
+    image = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    sent = snapshot(
+        GuardMode.HOLD, Source.HOLD, reason="é", gripper=Gripper.CLOSE, accepted=POSE, refusal=("S4", 0.1, 2.0),
+        executed_action=(0.1, -1.0), training={"q": 0.5}, frames={"front": CameraFrame(0.9, 7, image)},
+        body_poses=np.random.default_rng(0).random((3, 7)), outcomes=np.array([SUCCESS, 0], np.uint8),
+    )  # fmt: skip
+    got = Snapshot.unpack(sent.pack())
+    for name in (
+        "stamp_s",
+        "hand",
+        "mode",
+        "source",
+        "reason",
+        "gripper",
+        "accepted",
+        "proposed",
+        "refusal",
+        "training",
+    ):
+        assert getattr(got, name) == getattr(sent, name), name
+    assert got.executed_action == sent.executed_action and type(got.mode) is GuardMode
+    assert np.array_equal(got.body_poses, sent.body_poses) and np.array_equal(got.outcomes, sent.outcomes)
+    frame = got.frames["front"]
+    assert (frame.stamp_s, frame.sequence) == (0.9, 7) and np.array_equal(frame.image, image)
 
 
-def test_a_slot_wakes_who_waits():
-    slot, taken = Slot(), []
-    waiting = Thread(target=lambda: taken.append(slot.take(30.0)))
-    waiting.start()
-    slot.put(snapshot(step=7))
-    waiting.join()
-    assert taken[0].step == 7
+def test_large_pictures_cross_with_fewer_pixels():
+    frames = {"front": CameraFrame(0.0, 0, np.zeros((480, 640, 3), np.uint8))}
+    image = Snapshot.unpack(snapshot(frames=frames).pack()).frames["front"].image
+    assert image.nbytes <= MAX_FRAME_BYTES and image.shape == (120, 160, 3)
 
 
-class FakeRobot:
-    """Counts what the operator asks of it; ``refuse`` times resuming fails."""
-
-    def __init__(self, refuse: bool = False) -> None:
-        self.clock, self.refuse, self.log = self, refuse, []
-
-    def hold(self, reason: str) -> None:
-        self.log.append("hold")
-
-    def resume(self) -> None:
-        if self.refuse:
-            raise RuntimeError("it still brakes")
-        self.log.append("resume")
-
-    def now(self) -> float:
-        return 0.0
-
-    def sleep_until(self, deadline_s: float) -> None:
-        self.log.append("wait")
-        if self.log.count("wait") == 3:
-            self.operator.resume()
-
-
-@pytest.mark.parametrize(("refuse", "trouble"), [(False, ""), (True, "it still brakes")])
-def test_the_run_waits_while_the_operator_holds(refuse, trouble):
-    robot = FakeRobot(refuse)
-    robot.operator = operator = Operator(robot)  # type: ignore[attr-defined, arg-type]
-    operator.wait()
-    assert robot.log == []
-    operator.hold()
-    operator.wait()
-    assert robot.log == ["hold", "wait", "wait", "wait"] + ([] if refuse else ["resume"])
-    assert operator.trouble == trouble and not operator.paused
-
-
-def test_snapshots_are_values():
-    assert replace(snapshot(), step=3).step == 3
+@pytest.mark.parametrize("packet", [b"", b"1234", b"\xff\xff\xff\xff{}"])
+def test_what_is_no_packet_is_refused(packet):
+    with pytest.raises(ValueError):
+        Snapshot.unpack(packet)
