@@ -194,7 +194,7 @@ def guarding(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK):
         devices.connect()
-        if realtime and not _take_priority():
+        if realtime and not take_priority():
             _LOG.warning("no real-time priority: grant it (ulimit -r %d) or expect late ticks under load", _PRIORITY)
         sys.setswitchinterval(_SWITCH_S)
         process = GuardProcess(cell, devices, folder, limits_profile, control_hz, task)
@@ -227,7 +227,7 @@ def run_guard(
     return process.times
 
 
-def _take_priority() -> bool:
+def take_priority() -> bool:
     """Real-time scheduling for this thread and those it starts, where the system grants it."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))

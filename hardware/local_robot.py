@@ -23,6 +23,7 @@ from hardware.interfaces import (
     ArmState,
     Camera,
     Clock,
+    ExecutedCommand,
     Gripper,
     GuardMode,
     Pose,
@@ -85,6 +86,11 @@ class LocalRobot:
     def arm_state(self) -> ArmState:
         """What the last tick measured."""
         return self._arm_state
+
+    @property
+    def executed(self) -> ExecutedCommand:
+        """What the last tick accepted."""
+        return self._log.newest
 
     def reset(self, plan: ResetPlan) -> RobotObservation:
         """Bring the arm to ``plan.start`` and engage. Raises :class:`ResetError` if it does not arrive, or if the guard

@@ -70,7 +70,10 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         for name in options.cameras:
             spaces[name] = gymnasium.spaces.Box(0, 255, (options.image_size, options.image_size, 3), np.uint8)
         self.observation_space: gymnasium.spaces.Dict = gymnasium.spaces.Dict(spaces)  # type: ignore[assignment]
-        self._steps = 0
+        self.steps = 0
+        """Steps of this episode."""
+        self.info: dict[str, Any] = {}
+        """What the newest step's ``info`` was; empty before an episode's first."""
         self.classifier = _classifier(options)
         """The success classifier, where one judges."""
 
@@ -96,7 +99,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         if self.task.spec.gripper:
             self._executed[6] = self._gripper
         self._state.reset()
-        self._steps, self._human = 0, False
+        self.steps, self.info, self._human = 0, {}, False
         self._potential = self._progress()
         self._deadline = self.robot.clock.now()
         info = {
@@ -124,7 +127,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         began = self._slackened(self._accepted)
         self._latest = observation = self.robot.observe()
         self._settle(observation, wanted, proposed, began, axes)
-        self._steps += 1
+        self.steps += 1
         held = observation.executed.mode >= GuardMode.HOLD
         verdict, seen = self._verdict(), self._observation()
         done = self.task.success(observation)
@@ -132,7 +135,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         success = verdict == "success" or (verdict is None and (done if self.classifier is None else called))
         failed = held and observation.executed.stop_limit in FAILURES
         terminated = (success and self.options.ends_on_success) or failed
-        truncated = not terminated and (held or self._stopped() or self._steps >= self.max_steps or verdict is not None)
+        truncated = not terminated and (held or self._stopped() or self.steps >= self.max_steps or verdict is not None)
         human = observation.executed.source == Source.HUMAN
         before, self._potential = self._potential, self._progress()
         info = {
@@ -149,7 +152,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
                 "classifier": float(called),
             },
         }
-        self._human = human
+        self._human, self.info = human, info
         if terminated or truncated:
             self.robot.end_episode()
         return seen, float(done or verdict == "success"), terminated, truncated, info

@@ -70,6 +70,13 @@ class EpisodeStore:
         """Overrule the outcome of an episode: ``success``, ``failure`` or ``discard``; None as recorded."""
         self._manifest.set_label(Path(path).name, label)
 
+    def path_of(self, run: str, episode: int) -> str:
+        """Name of the file that episode ``episode`` of ``run`` was written to last; ``KeyError`` without one."""
+        found = [row.path for row in self._manifest.rows() if (row.run, row.episode) == (run, episode)]
+        if not found:
+            raise KeyError(f"no episode {episode} of run '{run}' in {self.folder}")
+        return max(found, key=lambda path: (self.folder / path).stat().st_mtime_ns)
+
     def next_episode(self, run: str, actor: int = 0) -> int:
         """One more than the highest episode number of ``run`` and ``actor``."""
         return max((row.episode + 1 for row in self.list() if (row.run, row.actor) == (run, actor)), default=0)

@@ -1,4 +1,4 @@
-"""The commands of ``robot-rl`` that join the twin with the learner: demo, replay, tasks.
+"""The commands of ``robot-rl`` that join the twin with the learner: demo, console, replay, tasks.
 
 Together with :mod:`sim.demo` the only place in ``sim`` that may import all of ``robot_rl``.
 """
@@ -14,6 +14,7 @@ import tyro
 
 from robot_rl.command import Command, preset_named_in, task_ids
 from robot_rl.config import TrainConfig
+from robot_rl.console.door import LOOPBACK, Address
 from robot_rl.presets import preset
 
 
@@ -35,6 +36,11 @@ class Demo(Command):
     """Render demo.mp4 (needs an off-screen renderer)."""
     meshes: str | None = None
     """Film the arm with the meshes of this robot of mujoco-menagerie, as franka_fr3 (downloaded on first use)."""
+    interactive: bool = False
+    """You are the person: correct the policy from the browser, in real time (needs the extra `console`)."""
+    speed: float = 1.0
+    """Interactive: simulated seconds a real one."""
+    address: Annotated[Address, tyro.conf.arg(name="")] = LOOPBACK
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     """Every setting of the preset can be overridden."""
 
@@ -73,6 +79,44 @@ class Replay(Command):
 
         report = replay(self.episode, self.mode, self.video)
         return {"episode": self.episode, "mode": self.mode, **dataclasses.asdict(report)}
+
+
+@dataclass(kw_only=True)
+class Console(Command):
+    """Open a twin in the browser: watch it, drive it by keys or gizmo, label its episodes. Ctrl-C ends it."""
+
+    task: str = ""
+    """Task by name; that of --policy by default, else peg_insertion."""
+    policy: Path | None = None
+    """A run's folder, or its policy's: it drives until you take over. Left out, the arm rests."""
+    episodes: int | None = None
+    """End after so many."""
+    speed: float = 1.0
+    """Simulated seconds a real one."""
+    address: Annotated[Address, tyro.conf.arg(name="")] = LOOPBACK
+
+    def run(self) -> Mapping[str, Any]:
+        from robot_rl.command import say
+        from robot_rl.console.snapshot import HELPED, SUCCESS
+        from robot_rl.policy import load_policy
+        from sim.console import run, watched
+
+        policy, interface = load_policy(self.policy) if self.policy is not None else (None, None)
+        self.task = self.task or (interface.task if interface is not None else "peg_insertion")
+        out = self.folder(f"console-{self.task}")
+        with watched(self.env_spec(), self.address, out, self.seed, self.speed) as (rollout, console):
+            say(f"console: {console.link.url} (Ctrl-C ends it)")
+            try:
+                run(rollout, console, policy, self.episodes)
+            except KeyboardInterrupt:
+                say("console closed")
+            outcomes = console.live.outcomes
+        return {
+            "out": out,
+            "episodes": len(outcomes),
+            "successes": sum(bool(outcome & SUCCESS) for outcome in outcomes.tolist()),
+            "helped": sum(bool(outcome & HELPED) for outcome in outcomes.tolist()),
+        }
 
 
 @dataclass(kw_only=True)

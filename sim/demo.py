@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from robot_rl.base_policy import BasePolicy
 from robot_rl.cli import jsonable
 from robot_rl.command import say
 from robot_rl.commands import evaluation_summary
@@ -26,6 +27,7 @@ from robot_rl.rollout import EnvSpec
 from robot_rl.tally import Tally
 from robot_rl.train import train
 from robot_rl.types import Episode
+from sim.console import train_watched
 from sim.demo_video import film
 from sim.meshes import MeshesUnavailable
 from sim.world import RendererUnavailable
@@ -76,10 +78,7 @@ class DemoRun:
         }
         for name, label in (("base", "behaviour-cloned base"), ("blind", "blind script")):
             say(f"{label}: {_in_words(evaluations[name])}")
-        with TrainingProgress(self.config.env_steps) as progress:
-            tally = train(
-                self.out, self.watched, self.config, demos=shown, base=base, seed=self.seed, progress=progress
-            )
+        tally = self._train(shown, base)
         evaluations["policy"] = self._test("policy", self.out / "policy", True)
         if self.config.method == "rl":
             evaluations["policy_stochastic"] = self._test("policy_stochastic", self.out / "policy", False)
@@ -137,6 +136,14 @@ class DemoRun:
     def _demonstrations(self) -> list[Episode]:
         spec = self.options.env_spec(person=self.options.skill, takeover="always")
         return collect_demos(self.out / "demos", spec, self.options.demos, self.seed, progress=_say_demos)
+
+    def _train(self, shown: list[Episode], base: BasePolicy) -> Tally:
+        options = self.options
+        with TrainingProgress(self.config.env_steps) as progress:
+            given: dict[str, Any] = {"demos": shown, "base": base, "seed": self.seed, "progress": progress}
+            if options.interactive:
+                return train_watched(self.out, self.alone, self.config, options.address, options.speed, **given)
+            return train(self.out, self.watched, self.config, **given)
 
     def _test(self, name: str, policy: Path | str, deterministic: bool) -> dict[str, Any]:
         """The declared test of one policy, done once."""

@@ -177,7 +177,7 @@ class World:
         """uint8 (height, width, 3) RGB from a named camera, of ``data`` or now; raises :class:`RendererUnavailable`."""
         renderer = self._renderers.get((height, width))
         if renderer is None:
-            renderer = self._renderers[height, width] = _renderer(self.model, height, width)
+            renderer = self._renderers[height, width] = new_renderer(self.model, height, width)
         renderer.update_scene(data or self.data, camera)
         return renderer.render()
 
@@ -196,7 +196,8 @@ def _parse(source: str) -> mujoco.MjSpec:
     return mujoco.MjSpec.from_file(str(ASSETS / source))
 
 
-def _renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
+def new_renderer(model: mujoco.MjModel, height: int, width: int) -> mujoco.Renderer:
+    """Draws on the thread that makes it; raises :class:`RendererUnavailable`."""
     # The context takes its buffer from the model; smoothing edges halves the rate, so only people's pictures get it.
     model.vis.global_.offheight, model.vis.global_.offwidth = height, width
     model.vis.quality.offsamples = 4 if height * width > LARGE_PICTURE_PX else 0

@@ -25,6 +25,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 
 COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "sim/commands.py": ("sim", "hardware", "robot_rl"),
+    "sim/console.py": ("sim", "hardware", "robot_rl"),
+    "sim/console_page.py": ("sim", "hardware", "robot_rl.console"),
+    "sim/live.py": ("sim", "hardware", "robot_rl.env", "robot_rl.console.snapshot"),
+    "sim/scene.py": ("sim", "hardware", "robot_rl.console.snapshot"),
     "sim/demo.py": ("sim", "hardware", "robot_rl"),
     "sim/demo_video.py": ("sim", "hardware", "robot_rl"),
     "sim/replay.py": ("sim", "hardware", "robot_rl.env", "robot_rl.task", "robot_rl.types", "robot_rl.episodes"),

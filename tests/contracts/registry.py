@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from hardware.local_robot import LocalRobot
 from hardware.teleop.gamepad import Gamepad
 from hardware.teleop.keyboard import Keyboard
 from hardware.teleop.spacemouse import SpaceMouse
+from robot_rl.console.hand import BrowserHand
 from sim.drivers import SimArm, SimCamera, SimClock
 from sim.envs import make
 from sim.scripted_human import ScriptedHuman
@@ -165,6 +166,11 @@ def scripted_human() -> Bench[TeleopDevice]:
     return Bench(ScriptedHuman.of_level(twin, "expert"), SimClock(twin.world))
 
 
+def browser_hand() -> Bench[TeleopDevice]:
+    bench = fake_robot()
+    return Bench(BrowserHand(cast(LocalRobot, bench.device), lambda: POINTING_DOWN, lambda: ()), bench.clock)
+
+
 def fake_robot() -> RobotBench:
     clock = FakeClock(delays_s={"command": 0.02})
     robot = LocalRobot(FakeArm(clock), {"front": FakeCamera(clock)}, NoTeleop(), fake_cell(cameras={}), clock)
@@ -219,6 +225,7 @@ TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
     "spacemouse": spacemouse,
     "gamepad": gamepad,
     "keyboard": keyboard,
+    "browser": browser_hand,
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
     "local_franka": franka_robot,

@@ -1,0 +1,86 @@
+"""Between the control loop and the page's process: snapshots out, wishes in, and nothing that waits.
+
+Another thread would share the interpreter: on a busy machine the control loop then waits whole time slices for a viewer
+that holds it (benchmarks/RESULTS.md). So the page lives in a process of its own, and a packet that does not fit into
+the socket is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from robot_rl.console.snapshot import Snapshot
+
+PACKET_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 19
+_START_S = 120.0
+_END_S = 5.0
+Wish = list[Any]
+"""A name and its arguments, JSON's types."""
+
+
+class Link:
+    """The control loop's end."""
+
+    def __init__(self, module: str, options: Mapping[str, Any]) -> None:
+        """Start ``python -m module``, hand it ``options``, wait until its page is served.
+
+        Raises ``ValueError`` (one line) where it cannot be served.
+        """
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, str(theirs.fileno())], pass_fds=[theirs.fileno()], start_new_session=True
+        )
+        theirs.close()
+        self._socket.settimeout(_START_S)
+        try:
+            self._socket.send(json.dumps(options).encode())
+            answer = json.loads(self._socket.recv(PACKET_BYTES) or b"{}")
+        except OSError as error:
+            answer = {"error": f"the console's process does not answer ({error})"}
+        if "url" not in answer:
+            self.close()
+            raise ValueError(answer.get("error", "the console's process ended; its message stands above"))
+        self.url: str = answer["url"]
+        self.open = True
+        """Whether the page's process is there."""
+        self._socket.setblocking(False)
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Send, or drop: never waits, never fails."""
+        try:
+            self._socket.send(snapshot.pack())
+        except BlockingIOError:  # The page is slow: it will see a newer one.
+            pass
+        except OSError:
+            self.open = False
+
+    def wishes(self) -> Iterator[Wish]:
+        """What the person has asked for since the last call."""
+        while self.open:
+            try:
+                packet = self._socket.recv(PACKET_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                packet = b""
+            if not packet:
+                self.open = False
+                return
+            yield json.loads(packet)
+
+    def close(self) -> None:
+        """End the page's process."""
+        self.open = False
+        self._socket.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
