@@ -3,14 +3,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-random fuzz mutation lock clean
-.PHONY: test-ros demo-ros faults-ros bench-ros test-franka bench-link faults console test-console
+.PHONY: test-ros demo-ros faults-ros bench-ros test-franka bench-link faults console
 
 PYTHON ?= python3
 SEED ?= 0
 ARGS ?=
 VENV := .venv
 GYM_HIL := .venv-gym-hil
-CONSOLE := .venv-console
 DISTRO ?= kilted
 ROS := .venv-ros-$(DISTRO)
 BIN := $(VENV)/bin
@@ -93,11 +92,9 @@ faults-ros: $(ROS)/.ready renderer  ## kill and freeze the nodes of a moving twi
 bench-ros: $(ROS)/.ready renderer  ## rates and latencies of the nodes
 	$(ROS)/bin/python -m benchmarks.ros_latency $(ARGS)
 
-console: $(CONSOLE)/.ready renderer  ## the demo with you at the browser in place of the scripted person
-	$(CONSOLE)/bin/robot-rl demo --interactive --seed $(SEED) $(ARGS)
-
-test-console: $(CONSOLE)/.ready renderer  ## run the tests of the console, in an environment of its own (in a browser, where there is Chromium)
-	OMP_NUM_THREADS=1 $(CONSOLE)/bin/python -m pytest -n 0 $(or $(ARGS),tests/robot_rl/console tests/sim/test_console_in_browser.py)
+console: $(READY) renderer  ## the demo with you at the browser in place of the scripted person
+	@$(VENV)/$(PIP) -e '.[console]'
+	$(BIN)/robot-rl demo --interactive --seed $(SEED) $(ARGS)
 
 setup: $(DEV) renderer  ## only set up
 
@@ -109,7 +106,7 @@ lock: $(DEV)  ## renew constraints.txt
 	{ sed -n '/^#/p' constraints.txt; cat $(VENV)/lock.txt; } > $(VENV)/lock && mv $(VENV)/lock constraints.txt
 
 clean:  ## remove the virtual environments
-	rm -rf $(VENV) $(GYM_HIL) $(CONSOLE) .venv-ros-*
+	rm -rf $(VENV) $(GYM_HIL) .venv-ros-*
 
 # A virtual environment in $(1) with torch in it: a machine without a GPU gets the CPU build, if need be from the package
 # index that plain pip is set up for.
@@ -133,13 +130,6 @@ $(GYM_HIL)/.ready: pyproject.toml constraints.txt benchmarks/gym_hil/requirement
 	$(call environment,$(GYM_HIL))
 	@grep -v '^mujoco' constraints.txt > $(GYM_HIL)/constraints.txt
 	@$(GYM_HIL)/bin/python -m pip install -q -c $(GYM_HIL)/constraints.txt -e . -r benchmarks/gym_hil/requirements.txt
-	@touch $@
-
-# viser holds websockets back, and so MuJoCo.
-$(CONSOLE)/.ready: pyproject.toml constraints.txt
-	$(call environment,$(CONSOLE))
-	@grep -v -e '^mujoco' -e '^websockets' constraints.txt > $(CONSOLE)/constraints.txt
-	@$(CONSOLE)/bin/python -m pip install -q -c $(CONSOLE)/constraints.txt -e '.[dev,console]' playwright
 	@touch $@
 
 # The wheels start each Python anew to find their libraries: an environment of their own keeps that out of the others.

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from robot_rl.console.snapshot import Snapshot
@@ -32,6 +33,8 @@ class Link:
 
         Raises ``ValueError`` (one line) where it cannot be served.
         """
+        if find_spec("viser") is None:
+            raise ValueError("the console needs an extra: `make console`, or pip install 'robot-rl[console]'")
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         self._process = subprocess.Popen(

@@ -173,7 +173,7 @@ class Page:
             ask("set_speed", float(speed.value))
 
     def _add_key(self, name: str, key: str, modifier: str | None, wish: Callable[[], None]) -> None:
-        command = self.server.gui.add_command(name, hotkey=key, modifier=modifier)
+        command = self.server.gui.add_command(name, hotkey=key, modifier=modifier)  # type: ignore[arg-type]
         command.on_trigger(self._asked(lambda _: wish()))
 
     def _asked(self, wish: Callable[[Any], None]) -> Callable[[Any], Any]:

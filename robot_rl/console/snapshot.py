@@ -105,6 +105,13 @@ class Snapshot:
     @classmethod
     def unpack(cls, packet: bytes) -> Snapshot:
         """Raises ``ValueError`` for what is no packet of :meth:`pack`."""
+        try:
+            return cls._unpacked(packet)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no packet of a snapshot: {error}") from None
+
+    @classmethod
+    def _unpacked(cls, packet: bytes) -> Snapshot:
         start = 4 + int.from_bytes(packet[:4], "little")
         header = json.loads(packet[4:start])
         blobs = []
