@@ -144,6 +144,16 @@ def cell_names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in _CELLS.iterdir() if entry.name.endswith(".toml"))
 
 
+def cell_file(name_or_path: str | Path) -> Path:
+    """The file of a cell by packaged name or path; raises :class:`CellError` for what is neither."""
+    text = str(name_or_path)
+    if text in cell_names():
+        return Path(str(_CELLS / f"{text}.toml"))
+    if text.endswith(".toml"):
+        return Path(text)
+    raise CellError(f"no cell {text!r}; {nearest(text, cell_names())}, or give the path of a .toml file")
+
+
 def load_cell(name_or_path: str | Path) -> Cell:
     """Read a cell of one arm by packaged name (``twin``) or by the path of a TOML file.
 
@@ -161,13 +171,7 @@ def load_cell(name_or_path: str | Path) -> Cell:
 
 def load_cells(name_or_path: str | Path) -> dict[str, Cell]:
     """The cell as each of its arms has it, by the arm's name; an only arm is called "". Raises as :func:`load_cell`."""
-    text = str(name_or_path)
-    if text in cell_names():
-        source = Path(str(_CELLS / f"{text}.toml"))
-    elif text.endswith(".toml"):
-        source = Path(text)
-    else:
-        raise CellError(f"no cell {text!r}; {nearest(text, cell_names())}, or give the path of a .toml file")
+    source = cell_file(name_or_path)
     try:
         shared = read_toml(source)
         if "arms" not in shared:

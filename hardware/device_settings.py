@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import hypot
 
-from hardware.interfaces import Vector3
+from hardware.interfaces import ZERO6, Vector3, Vector6
 from hardware.toml_dataclass import nearest, number
 
 AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 SIGNED_AXES = frozenset(sign + axis for axis in AXES for sign in ("", "-"))
+MAX_BIAS_N, MAX_BIAS_NM = 10.0, 3.0
+"""A greater bias would hide from the guard what it must feel (S8)."""
 BUTTONS = frozenset({"", "takeover", "gripper", "open", "close", "success", "failure", "enable"})
 
 
@@ -119,5 +122,21 @@ class ControllerSettings:
     payload_kg: float = number(0.0, 0.0, 20.0)
     """What is mounted beyond the vendor's own gripper, and its centre of mass in the flange's frame."""
     payload_centre_m: Vector3 = (0.0, 0.0, 0.0)
+    wrench_bias: Vector6 = ZERO6
+    """What the arm reports with nothing touched (N, N·m, base axes): taken off each reading. Right for a mistaken
+    weight of the tool, whose pull does not turn with the hand; so it is small, or the payload is to be corrected."""
     realtime: bool = True
     """Refuse a kernel without real-time scheduling. A simulator needs none."""
+
+    def __post_init__(self) -> None:
+        force_n, torque_nm = hypot(*self.wrench_bias[:3]), hypot(*self.wrench_bias[3:])
+        if force_n > MAX_BIAS_N or torque_nm > MAX_BIAS_NM:
+            raise ValueError(
+                f"wrench_bias is {force_n:.1f} N and {torque_nm:.1f} Nm, over {MAX_BIAS_N:g} N or {MAX_BIAS_NM:g} Nm: "
+                "enter the tool's payload at the arm instead"
+            )
+
+    def unbiased(self, wrench: Vector6) -> Vector6:
+        """``wrench`` as the arm reports it, less the bias."""
+        a, b, c, d, e, f = (felt - bias for felt, bias in zip(wrench, self.wrench_bias, strict=True))
+        return a, b, c, d, e, f

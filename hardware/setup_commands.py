@@ -18,6 +18,8 @@ from typing import Annotated, Any
 import tyro
 
 _TWIN_STARTS_S = 60.0
+_TWIN_DEVICES = "sim.remote_scene:devices"
+"""Arm, cameras and person of a twin that runs elsewhere. Reached by name: this package does not know the twin."""
 
 
 @contextmanager
@@ -100,3 +102,79 @@ class Doctor:
         cell = load_cell(name)
         devices = devices_of(cell, folder)
         return list(examine(doctor_devices.checks(cell, devices, self.trip_watchdog or self.sim)))
+
+
+@dataclass(kw_only=True)
+class SetupCell:
+    """Write a cell file by asking: devices, home, workspace, crops. Every question has an option that answers it."""
+
+    out: Path
+    """The file to write, as my_cell.toml. One that exists is never overwritten; stills of its cameras lie beside it."""
+    sim: bool = False
+    """Set up the twin as if it were the arm."""
+    like: str | None = None
+    """Cell to begin from, by name or path of a .toml file: what nothing asks for stays as it is there. By default
+    fr3_two_realsense, with --sim twin."""
+    yes: bool = False
+    """Ask nothing that has a proposal, take that."""
+    name: str | None = None
+    """Name of the cell."""
+    arm: str | None = None
+    """Model of arm, by the driver's name."""
+    address: str | None = None
+    """Network address of the arm's controller."""
+    table_m: str | None = None
+    """Height of the table's top over the arm's base, m."""
+    cameras: tuple[str, ...] | None = None
+    """As wrist=realsense:SERIAL front=uvc:PATH, or none."""
+    crops: tuple[str, ...] = ()
+    """What to keep of a camera's picture, as front=160,80,320,320: left, top, width, height, px."""
+    teleop: str | None = None
+    """spacemouse, gamepad, keyboard or none; of several as spacemouse:PATH."""
+    home: tuple[str, ...] | None = None
+    """Joint angles, rad; or here."""
+    wrench_bias: tuple[str, ...] | None = None
+    """What the arm feels with nothing touched: six numbers, N and Nm; or zero, to measure it."""
+    corners: tuple[str, ...] | None = None
+    """Workspace: least x y z and greatest x y z, m; or around, 10 cm about home."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else; questions go to stderr in any case."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> SetupCell:
+        return cls(out=tyro.MISSING)
+
+    def run(self) -> Mapping[str, Any]:
+        from hardware.cell import cell_file
+        from hardware.cell_writer import require_free
+        from hardware.toml_dataclass import read_toml
+
+        require_free(self.out)
+        like = read_toml(cell_file(self.like or ("twin" if self.sim else "fr3_two_realsense")))
+        if not self.sim:
+            return self._ask(like, self.out.parent)
+        with running_twin() as folder:
+            return self._ask({**like, "devices": _TWIN_DEVICES}, folder)
+
+    def _ask(self, like: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+        from hardware.cell_wizard import CellWizard
+        from hardware.cell_writer import write_cell
+        from hardware.questions import Questions
+
+        questions = Questions(self._answers(), self.yes)
+        cell = write_cell(CellWizard(questions, like, folder, self.out.with_suffix("")).run(), self.out)
+        doctor = f"robot-rl doctor {'--sim ' if self.sim else ''}--cell {self.out}"
+        return {"cell": str(self.out), "cameras": " ".join(cell.cameras) or "none", "next": doctor}
+
+    def _answers(self) -> dict[str, str]:
+        names = ("name", "arm", "address", "table_m", "cameras", "teleop", "home", "wrench_bias", "corners")
+        given = {name.replace("_", "-"): getattr(self, name) for name in names}
+        texts = {
+            name: value if isinstance(value, str) else " ".join(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        for word in self.crops:
+            camera, _, part = word.partition("=")
+            texts[f"crops {camera}"] = part
+        return texts

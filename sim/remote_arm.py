@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import socket
 import struct
+from dataclasses import replace
 from pathlib import Path
 
+from hardware import drivers
 from hardware.cell import Cell
 from hardware.clock import RealClock
+from hardware.device_settings import ControllerSettings
 from hardware.devices import Devices
-from hardware.interfaces import Arm, ArmReference, ArmState, NoTeleop, Pose
+from hardware.interfaces import Arm, ArmReference, ArmState, Pose
 
 SOCKET = "arm.sock"
 """Name of the controller's socket in the folder that it shares with the guard."""
@@ -60,9 +63,10 @@ def unpack_state(packet: bytes) -> ArmState:
 class RemoteArm(Arm):
     """Implements :class:`hardware.interfaces.Arm` over the socket of a running :mod:`sim.arm_server`."""
 
-    def __init__(self, path: Path, timeout_s: float = 1.0):
-        """``path``: the controller's socket. ``timeout_s``: how long to wait for the first state."""
-        self.path, self._timeout_s = path, timeout_s
+    def __init__(self, path: Path, timeout_s: float = 1.0, settings: ControllerSettings = ControllerSettings()):
+        """``path``: the controller's socket. ``timeout_s``: how long to wait for the first state. ``settings``: of them
+        the twin has the wrench's bias."""
+        self.path, self._timeout_s, self._settings = path, timeout_s, settings
         self._socket: socket.socket | None = None
         self._state: ArmState | None = None
 
@@ -100,7 +104,7 @@ class RemoteArm(Arm):
                 raise ConnectionError(f"the twin at {self.path} is gone; start it again and restart the guard")
             self._state = unpack_state(packet)
         assert self._state is not None  # connect() has waited for one
-        return self._state
+        return replace(self._state, wrench=self._settings.unbiased(self._state.wrench))
 
     def command(self, reference: ArmReference) -> None:
         try:
@@ -125,5 +129,8 @@ class RemoteArm(Arm):
 
 
 def devices(cell: Cell, folder: Path) -> Devices:
-    """The twin's cell as separate processes: named by ``devices`` in its file. ``folder`` is where the twin listens."""
-    return Devices(arm=RemoteArm(folder / SOCKET), teleop=NoTeleop(), cameras={}, clock=RealClock())
+    """The twin's cell as separate processes: named by ``devices`` in its file. ``folder`` is where the twin listens. A
+    teleop device that the file names is the real one."""
+    clock = RealClock()
+    arm = RemoteArm(folder / SOCKET, settings=cell.controller)
+    return Devices(arm, teleop=drivers.teleop(cell, clock), cameras={}, clock=clock)

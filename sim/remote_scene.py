@@ -15,6 +15,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from hardware.cameras.grabbing import cut
 from hardware.cell import CameraSettings, Cell
 from hardware.clock import RealClock
 from hardware.devices import Devices
@@ -147,7 +148,11 @@ class MirrorCamera:
             self._mirror = None
 
     def _draw(self, mirror: SceneMirror) -> np.ndarray:
-        return mirror.task.world.render(self.name, self._settings.height_px, self._settings.width_px)
+        settings, render = self._settings, mirror.task.world.render
+        if not settings.crop_px:
+            return render(self.name, settings.height_px, settings.width_px)
+        width, height = settings.capture_px
+        return cut(render(self.name, height, width), settings)
 
     def _connected(self) -> SceneMirror:
         if self._mirror is None:
@@ -198,4 +203,5 @@ def devices(cell: Cell, folder: Path) -> Devices:
     arm = remote_arm.devices(cell, folder)
     path, clock = folder / SOCKET, RealClock()
     cameras = {name: MirrorCamera(path, name, settings, clock) for name, settings in cell.cameras.items()}
-    return replace(arm, teleop=MirrorPerson(path), cameras=cameras, clock=clock)
+    teleop = MirrorPerson(path) if cell.teleop.device == "none" else arm.teleop
+    return replace(arm, teleop=teleop, cameras=cameras, clock=clock)

@@ -213,7 +213,7 @@ class FrankaArm:
             ee_twist=_six(twist),
             joint_positions_rad=tuple(state.q.tolist()),
             joint_velocities_rad_s=tuple(velocities.tolist()),
-            wrench=_six(-state.O_F_ext_hat_K),  # libfranka's is what the arm does to the world.
+            wrench=self.settings.unbiased(_six(-state.O_F_ext_hat_K)),  # libfranka's: what the arm does to the world.
             gripper_width_m=0.0 if self._hand is None else self._hand.width_m,
             stopped=self._stopped or _halted(state),
         )

@@ -1,0 +1,123 @@
+"""The arm while its cell is set up: moved by hand, with the teleop device, or by words typed; always by the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from math import radians
+from statistics import fmean, pstdev
+
+from hardware.cell import Cell, Workspace
+from hardware.clock import RealClock
+from hardware.device_settings import AXES
+from hardware.devices import Devices
+from hardware.geometry import pose_add
+from hardware.guard import EngageError
+from hardware.interfaces import Gripper, GuardMode, NoTeleop, ResetError, ResetPlan, TeleopDevice, Vector3, Vector6
+from hardware.local_robot import LocalRobot
+from hardware.questions import say
+from hardware.toml_dataclass import nearest
+
+WORDS = (*AXES, "open", "close", "drive", "free", "clear")
+HELP = (
+    "Move the arm by hand, or type: `x 50` (y, z; mm along the base's axes), `yaw 10` (roll, pitch; degrees), `open`, "
+    "`close`, `drive` (the teleop device moves it), `free` (the arm is let go of), `clear` (after a stop)."
+)
+FARTHEST_MM, FARTHEST_DEG = 200.0, 45.0
+_TELEOP_SPEED = (0.04, 0.3)
+_REACH_M = 1.5
+"""The guard's box while the true one is not known yet; table and arm itself stay guarded by shape."""
+_MEASURE_S, _SAMPLES = 1.0, 50
+
+
+class ArmInHand:
+    """A robot's arm, obeying words."""
+
+    def __init__(self, robot: LocalRobot) -> None:
+        self.robot = robot
+
+    @property
+    def position_m(self) -> Vector3:
+        """Of the end effector, base frame."""
+        return self.robot.arm.read().T_base_ee.position_m
+
+    @property
+    def joint_positions_rad(self) -> tuple[float, ...]:
+        return self.robot.arm.read().joint_positions_rad
+
+    def obey(self, words: str) -> None:
+        """Do what ``words`` say (:data:`HELP`). Raises ``ValueError`` for what is none of them and for what the guard
+        refuses."""
+        word, _, amount = words.partition(" ")
+        if word not in WORDS:
+            raise ValueError(f"no word {word!r}; {nearest(word, WORDS)}")
+        try:
+            if word in AXES:
+                self._jog(word, amount)
+            elif word in ("open", "close"):
+                self._move((0.0,) * 6, Gripper.OPEN if word == "open" else Gripper.CLOSE)
+            elif word == "drive":
+                self._move((0.0,) * 6)
+            elif word == "free":
+                self.robot.guard.disarm()
+            else:
+                self.robot.guard.reset()
+        except (ResetError, EngageError) as refused:
+            how = "; `clear`, then on" if self.robot.guard.mode >= GuardMode.HOLD else ""
+            raise ValueError(f"{refused}{how}") from None
+        at = ", ".join(f"{value:.3f}" for value in self.position_m)
+        say(f"  {self.robot.guard.mode.name}, end effector at {at} m")
+
+    def wrench_at_rest(self) -> tuple[Vector6, float]:
+        """Mean of what the arm feels in a second, and the greatest deviation of a force in it, N."""
+        clock, felt = self.robot.clock, []
+        for _ in range(_SAMPLES):
+            clock.sleep_until(clock.now() + _MEASURE_S / _SAMPLES)
+            felt.append(self.robot.arm.read().wrench)
+        columns = list(zip(*felt, strict=True))
+        a, b, c, d, e, f = (fmean(column) for column in columns)
+        return (a, b, c, d, e, f), max(pstdev(column) for column in columns[:3])
+
+    def _jog(self, axis: str, amount: str) -> None:
+        try:
+            value = float(amount)
+        except ValueError:
+            raise ValueError(f"{axis} {amount!r}: how far, in mm (turns in degrees)? As `{axis} 20`") from None
+        turning = AXES.index(axis) >= 3
+        farthest, unit = (FARTHEST_DEG, "degrees") if turning else (FARTHEST_MM, "mm")
+        if not abs(value) <= farthest:  # Written so that a NaN is refused.
+            raise ValueError(f"{axis} {amount}: at most {farthest:g} {unit} at a time")
+        si = radians(value) if turning else 0.001 * value
+        self._move(tuple(si if name == axis else 0.0 for name in AXES))
+
+    def _move(self, delta: tuple[float, ...], gripper: Gripper = Gripper.HOLD) -> None:
+        x, y, z, roll, pitch, yaw = delta
+        goal = pose_add(self.robot.arm.read().T_base_ee, (x, y, z, roll, pitch, yaw))
+        self.robot.reset(ResetPlan(goal, gripper))
+
+
+@contextmanager
+def arm_in_hand(cell: Cell, devices: Devices) -> Iterator[ArmInHand]:
+    """The arm of ``cell``, not engaged yet. Raises ``ConnectionError`` where it is not there; a teleop device that is
+    not is done without, and so is a keyboard: its strokes are words here."""
+    teleop: TeleopDevice = NoTeleop() if cell.teleop.device == "keyboard" else devices.teleop
+    try:
+        teleop.connect()
+    except ConnectionError as error:
+        say(f"  without the teleop device: {error}")
+        teleop = NoTeleop()
+    clock = RealClock()
+    try:
+        devices.arm.connect()
+        everywhere = Workspace((-_REACH_M,) * 3, (_REACH_M,) * 3)
+        at_large = replace(cell, workspace=everywhere, cameras={})
+        robot = LocalRobot(devices.arm, {}, teleop, at_large, clock, teleop_speed=_TELEOP_SPEED, control_hz=None)
+    except ConnectionError as error:
+        teleop.close()
+        raise ConnectionError(f"{error}; to go on without it give --home, --wrench-bias and --corners") from None
+    try:
+        yield ArmInHand(robot)
+    finally:
+        clock.close()
+        robot.close()

@@ -1,0 +1,46 @@
+"""`robot-rl setup-cell --sim`, the real command over a pipe, and the doctor's look at the file it wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from hardware.cell import load_cell
+from robot_rl.cli import main
+
+COMMAND = [sys.executable, "-c", "import sys; from robot_rl.cli import main; sys.exit(main())", "setup-cell", "--sim"]
+
+
+def test_a_cell_is_set_up_by_answers_over_a_pipe(tmp_path, capsys):
+    path = tmp_path / "bench.toml"
+    answers = ["", "0.0", "none", "no such thing", "none", "here", "zero", "x 40", "around"]
+    done = subprocess.run(
+        [*COMMAND, "--out", str(path), "--json"],
+        input="\n".join([*answers, ""]),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cell"] == str(path)
+    assert "no 'no such thing'" in done.stderr
+    # On a machine with no time to spare the guard may refuse; it says so, and the person is asked again.
+    assert re.search(r"ARMED, end effector at 0\.49|reset|S\d+", done.stderr), done.stderr
+    cell = load_cell(path)
+    assert (cell.name, len(cell.home_joint_positions_rad)) == ("bench", 7)
+    assert cell.workspace.excess((0.452, 0.063, 0.241)) == pytest.approx(-0.1, abs=0.002)
+    main(["doctor", "--sim", "--cell", str(path), "--folder", str(tmp_path), "--json"])
+    findings = {f["what"]: f for f in json.loads(capsys.readouterr().out)["findings"]}
+    assert {findings[what]["level"] for what in ("teleop", "arm", "wrench")} <= {"PASS", "WARN"}
+    assert re.match("without references the arm stood after|not tried: ", findings["watchdog"]["found"])
+
+
+def test_answers_that_end_too_soon_leave_nothing(tmp_path):
+    given = ["--out", str(tmp_path / "bench.toml"), "--cameras", "none"]
+    done = subprocess.run([*COMMAND, *given], input="\n\n", capture_output=True, text=True, timeout=120)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert "the answers ended before --teleop had one" in done.stderr
