@@ -157,7 +157,7 @@ class CellWizard:
         question = f"home: bring the arm there, then `here`; or {count} joint angles, rad"
         while (home := self.ask("home", question, lambda text: _joints(text, hand, count), "here")) is None:
             pass
-        return [round(angle, 4) for angle in home]
+        return [round(angle, 4) + 0.0 for angle in home]  # No -0.0.
 
     def _bias(self, text: str, hand: ArmInHand | None) -> list[float]:
         if text != "zero":
@@ -166,7 +166,7 @@ class CellWizard:
             wrench, spread_n = _connected(hand).wrench_at_rest()
             if spread_n > _TOUCHED_N:
                 raise ValueError(f"the force wanders by {spread_n:.1f} N: something touches the arm; once more")
-            bias = [round(value, 3) + 0.0 for value in wrench]  # No -0.0.
+            bias = [round(value, 3) + 0.0 for value in wrench]
         from_table(ControllerSettings, {"wrench_bias": bias}, "at rest")
         say(f"  taken off from now on: {bias[:3]} N, {bias[3:]} Nm")
         return bias

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from dataclasses import replace
 
@@ -9,12 +11,13 @@ import pytest
 
 from hardware.arm_model import load_arm_model
 from hardware.arms.franka import FrankaArm
-from hardware.cell import load_cell
+from hardware.cell import cell_file, load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import ControllerSettings
 from hardware.fakes import shifted
 from hardware.geometry import IDENTITY_POSE, pose_distance
 from hardware.interfaces import ZERO6, ArmReference
+from robot_rl.cli import main
 from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock
 
 
@@ -98,6 +101,24 @@ def test_tracking_ends_when_nobody_sends_references_any_more(arm, clock):
     stream(arm, clock, 30, 0.05)
     assert arm._motion is not None
     assert arm.read().stopped == ""
+
+
+def test_a_cell_is_set_up_from_where_the_arm_stands(simulator, tmp_path, monkeypatch):
+    like, path = tmp_path / "like.toml", tmp_path / "bench.toml"
+    like.write_text(
+        cell_file("fr3_two_realsense").read_text().replace("[controller]", "[controller]\nrealtime = false")
+    )
+    where = ["--address", simulator.address, "--cameras", "none", "--teleop", "none", "--table-m", "-0.1"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n\nhere\nzero\naround\n"))
+    assert main(["setup-cell", "--out", str(path), "--like", str(like), *where]) == 0
+    cell = load_cell(path)
+    arm = FrankaArm(cell, RealClock())
+    arm.connect()
+    state = arm.read()
+    arm.close()
+    assert cell.home_joint_positions_rad == pytest.approx(state.joint_positions_rad, abs=1e-3)
+    assert cell.workspace.excess(state.T_base_ee.position_m) == pytest.approx(-0.1, abs=0.002)
+    assert state.wrench == pytest.approx((0.0,) * 6, abs=0.5)
 
 
 @pytest.mark.parametrize(("address", "message"), [("", "has no address"), ("127.255.255.250", "Franka at 127.255")])
