@@ -10,6 +10,7 @@ from hardware.cell import Workspace
 from hardware.device_settings import CameraSettings
 from hardware.drivers import CAMERAS, TELEOPS
 from hardware.interfaces import Vector3
+from hardware.kinematics import Joint
 from hardware.toml_dataclass import from_table, nearest
 
 LEAST_SIDE_M = 0.02
@@ -26,6 +27,15 @@ def numbers(text: str, count: int) -> list[float]:
     if len(values) != count or not all(map(isfinite, values)):
         raise ValueError(f"{len(values)} numbers; {count} finite ones are needed")
     return values
+
+
+def joint_angles(text: str, joints: Sequence[Joint]) -> list[float]:
+    """An angle for each of ``joints``, within its range, rad."""
+    angles = numbers(text, len(joints))
+    for number, (angle, joint) in enumerate(zip(angles, joints, strict=True), 1):
+        if not joint.min_rad <= angle <= joint.max_rad:
+            raise ValueError(f"joint {number} goes from {joint.min_rad:g} to {joint.max_rad:g} rad, not to {angle:g}")
+    return angles
 
 
 def cell_name(text: str) -> str:

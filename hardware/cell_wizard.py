@@ -26,6 +26,7 @@ from hardware.drivers import ARMS
 from hardware.found_devices import Found
 from hardware.geometry import IDENTITY_POSE
 from hardware.interfaces import Camera, Vector3
+from hardware.kinematics import Joint
 from hardware.questions import Questions, say
 from hardware.toml_dataclass import from_table
 
@@ -153,9 +154,9 @@ class CellWizard:
         self.table["workspace"] = {"min_m": list(box.min_m), "max_m": list(box.max_m)}
 
     def _home(self, hand: ArmInHand | None) -> list[float]:
-        count = len(load_arm_model(self.table["arm"]).joints)
-        question = f"home: bring the arm there, then `here`; or {count} joint angles, rad"
-        while (home := self.ask("home", question, lambda text: _joints(text, hand, count), "here")) is None:
+        joints = load_arm_model(self.table["arm"]).joints
+        question = f"home: bring the arm there, then `here`; or {len(joints)} joint angles, rad"
+        while (home := self.ask("home", question, lambda text: _home_joints(text, hand, joints), "here")) is None:
             pass
         return [round(angle, 4) + 0.0 for angle in home]  # No -0.0.
 
@@ -213,14 +214,14 @@ class CellWizard:
         return devices_of(self._cell(cameras), self._folder)
 
 
-def _joints(text: str, hand: ArmInHand | None, count: int) -> Sequence[float] | None:
+def _home_joints(text: str, hand: ArmInHand | None, joints: Sequence[Joint]) -> Sequence[float] | None:
     """Joint angles; None where ``text`` moved the arm instead."""
     if text == "here":
         return _connected(hand).joint_positions_rad
     if text[:1].isalpha():
         _connected(hand).obey(text)
         return None
-    return answers.numbers(text, count)
+    return answers.joint_angles(text, joints)
 
 
 def _connected(hand: ArmInHand | None) -> ArmInHand:

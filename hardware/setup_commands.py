@@ -145,12 +145,14 @@ class SetupCell:
         return cls(out=tyro.MISSING)
 
     def run(self) -> Mapping[str, Any]:
-        from hardware.cell import cell_file
+        from hardware.cell import cell_file, load_cell
         from hardware.cell_writer import require_free
         from hardware.toml_dataclass import read_toml
 
         require_free(self.out)
-        like = read_toml(cell_file(self.like or ("twin" if self.sim else "fr3_two_realsense")))
+        name = self.like or ("twin" if self.sim else "fr3_two_realsense")
+        load_cell(name)  # Refuses what makes no sense, and a file of several arms.
+        like = read_toml(cell_file(name))
         if not self.sim:
             return self._ask(like, self.out.parent)
         with running_twin() as folder:

@@ -154,7 +154,9 @@ def test_without_the_arm_all_is_answered_by_options(tmp_path, capsys):
         (["--crops", "wrist=0,0,9,9"], "--crops wrist: nothing in this cell asks for it"),
         (["--corners", "around", "--table-m", "0.7"], "must lie below|thinner|outside"),
         (["--home", "here"], "the arm is not connected"),
+        (["--home", *"0000000"], "joint 4 goes from -3.0421 to -0.1518 rad, not to 0"),
         (["--like", "twins"], "did you mean 'twin'"),
+        (["--like", "two_arms"], "has the arms left, right"),
         (["--out", "cell.yaml"], "ends in .toml"),
     ],
 )
