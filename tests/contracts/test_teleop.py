@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from hardware.clock import RealClock
 from hardware.interfaces import Gripper, TeleopDevice, TeleopSample
 from tests.contracts.registry import TELEOPS
 
@@ -28,7 +29,8 @@ def test_samples_beat_and_stay_in_range(bench):
         now = bench.clock.now()
         sample = bench.device.read(now)
         assert isinstance(sample, TeleopSample)
-        assert now - 0.1 <= sample.heartbeat_s <= now + 1e-9
+        # A reader in real time shares the machine with other tests.
+        assert now - (1.0 if isinstance(bench.clock, RealClock) else 0.1) <= sample.heartbeat_s <= now + 1e-9
         assert len(sample.twist) == 6
         assert all(-1.0 <= deflection <= 1.0 for deflection in sample.twist)
         assert sample.gripper in Gripper
