@@ -28,12 +28,16 @@ class Devices:
         connected: list[Arm | Camera | TeleopDevice] = []
         try:
             for device in devices:
-                device.connect()
+                self.connect_one(device)
                 connected.append(device)
         except ConnectionError:
             for device in connected:
                 device.close()
             raise
+
+    def connect_one(self, device: Arm | Camera | TeleopDevice) -> None:
+        """How one is connected; raises ``ConnectionError``."""
+        device.connect()
 
 
 def devices_of(cell: Cell, folder: Path) -> Devices:

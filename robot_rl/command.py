@@ -6,13 +6,15 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from robot_rl.cli import nearest
+from robot_rl.config import TrainConfig
+from robot_rl.presets import preset
 
 if TYPE_CHECKING:
     from robot_rl.rollout import EnvSpec
@@ -115,6 +117,19 @@ def task_id(task: str) -> str:
 def say(text: str) -> None:
     """Progress, for people: on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(kw_only=True)
+class Configured(Command):
+    """A command that learns by a preset."""
+
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    """Every setting of the preset can be overridden."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> Configured:
+        name = preset_named_in(arguments) or cls.preset
+        return cls(preset=name, config=preset(name))
 
 
 @dataclass(kw_only=True)

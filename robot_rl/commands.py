@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from robot_rl.command import Command, FromDemonstrations, preset_named_in, say
+from robot_rl.command import Command, Configured, FromDemonstrations, say
 from robot_rl.config import CloningConfig, TrainConfig, seeing
-from robot_rl.presets import preset
 
 if TYPE_CHECKING:
     from robot_rl.evaluate import Evaluation
@@ -61,7 +60,7 @@ class TrainBC(FromDemonstrations):
 
 
 @dataclass(kw_only=True)
-class Train(FromDemonstrations):
+class Train(FromDemonstrations, Configured):
     """Train a policy with a preset: demonstrations, behaviour-cloned base, then reinforcement with a person."""
 
     takeover: str = "watchful"
@@ -69,13 +68,6 @@ class Train(FromDemonstrations):
     classifier: Path | None = None
     """Folder of a success classifier (`robot-rl train-classifier`): it ends episodes and pays what the environment's
     reward would."""
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
-    """Every setting of the preset can be overridden."""
-
-    @classmethod
-    def defaults(cls, arguments: Sequence[str]) -> Train:
-        name = preset_named_in(arguments) or cls.preset
-        return cls(preset=name, config=preset(name))
 
     def run(self) -> Mapping[str, Any]:
         from robot_rl.demonstrations import clone_base
@@ -95,17 +87,7 @@ class Train(FromDemonstrations):
         spec = self.env_spec(**person)
         with TrainingProgress(config.env_steps) as progress:
             tally = train(out, spec, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say)
-        rates = tally.recent()
-        return {
-            "out": out,
-            "policy": out / "policy",
-            "env_steps": tally.env_steps,
-            "updates": tally.updates,
-            "episodes": len(tally.successes),
-            "wall_s": tally.wall_s,
-            "recent_success": rates["success"],
-            "intervention_rate": rates["intervention_rate"],
-        }
+        return {"out": out, "policy": out / "policy", **tally.summary()}
 
     def _judged(self, config: TrainConfig, shown: list[Episode]) -> tuple[TrainConfig, list[Episode]]:
         """``config`` paying the classifier's verdict instead of the environment's reward, ``shown`` judged by it."""

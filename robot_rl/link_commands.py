@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from robot_rl.command import TWIN, Command, preset_named_in, say
+from robot_rl.command import TWIN, Command, Configured, say
 from robot_rl.config import TrainConfig, seeing
 from robot_rl.presets import preset
 
@@ -22,7 +22,7 @@ MAX_BEHIND = 16
 
 
 @dataclass(kw_only=True)
-class LearnerCommand(Command):
+class LearnerCommand(Configured):
     """Learn from what actors deliver: updates, checkpoints, weights. Needs no robot, no environment, no twin."""
 
     task: Annotated[str, tyro.conf.Suppress] = ""
@@ -35,13 +35,6 @@ class LearnerCommand(Command):
     that only you can reach."""
     keys: Path | None = None
     """Folder of keys (`robot-rl keys`): encrypts, and lets in only the actors listed there."""
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
-    """Every setting of the preset can be overridden."""
-
-    @classmethod
-    def defaults(cls, arguments: Sequence[str]) -> LearnerCommand:
-        name = preset_named_in(arguments) or cls.preset
-        return cls(preset=name, config=preset(name))
 
     def run(self) -> Mapping[str, Any]:
         from robot_rl.keys import default_endpoint, learner_keys
@@ -63,17 +56,7 @@ class LearnerCommand(Command):
                     out, actor, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say
                 )
                 Serving(learner, endpoint, keys, say).run(stopping)
-        tally, rates = learner.tally, learner.tally.recent()
-        return {
-            "out": out,
-            "policy": out / "policy",
-            "env_steps": tally.env_steps,
-            "updates": tally.updates,
-            "episodes": len(tally.successes),
-            "wall_s": tally.wall_s,
-            "recent_success": rates["success"],
-            "intervention_rate": rates["intervention_rate"],
-        }
+        return {"out": out, "policy": out / "policy", **learner.tally.summary()}
 
     @property
     def _over_base(self) -> bool:

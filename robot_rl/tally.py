@@ -32,6 +32,18 @@ class Tally:
         self.lengths.append(len(episode))
         self.human_steps.append(sum(step.source == Source.HUMAN for step in episode))
 
+    def summary(self) -> dict[str, float]:
+        """What a command says of a finished run."""
+        rates = self.recent()
+        return {
+            "env_steps": self.env_steps,
+            "updates": self.updates,
+            "episodes": len(self.successes),
+            "wall_s": self.wall_s,
+            "recent_success": rates["success"],
+            "intervention_rate": rates["intervention_rate"],
+        }
+
     def recent(self) -> dict[str, float]:
         """Rates over the last episodes. Success is the share of *all* of them that succeeded with nobody's help: among
         the autonomous ones alone it would always look well, since the person takes over those that would fail."""

@@ -6,20 +6,18 @@ Together with :mod:`sim.demo` the only place in ``sim`` that may import all of `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from robot_rl.command import Command, preset_named_in, task_ids
-from robot_rl.config import TrainConfig
+from robot_rl.command import Command, Configured, task_ids
 from robot_rl.console.door import LOOPBACK, Address
-from robot_rl.presets import preset
 
 
 @dataclass(kw_only=True)
-class Demo(Command):
+class Demo(Configured):
     """From nothing to a reliable policy in the twin: demonstrations, base, training, test, video, report."""
 
     demos: int = 20
@@ -41,13 +39,6 @@ class Demo(Command):
     speed: float = 1.0
     """Interactive: simulated seconds a real one."""
     address: Annotated[Address, tyro.conf.arg(name="")] = LOOPBACK
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
-    """Every setting of the preset can be overridden."""
-
-    @classmethod
-    def defaults(cls, arguments: Sequence[str]) -> Demo:
-        name = preset_named_in(arguments) or cls.preset
-        return cls(preset=name, config=preset(name))
 
     def run(self) -> Mapping[str, Any]:
         if self.env is not None:

@@ -22,11 +22,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 class RosCell:
     """Starts ``nodes`` (those of the twin by default) in a folder of their own and keeps them running."""
 
-    def __init__(self, cameras: Sequence[str] = (), person: str = "none", takeover: str = "watchful"):
+    def __init__(
+        self, cameras: Sequence[str] = (), person: str = "none", takeover: str = "watchful", cell: str = "twin"
+    ):
         os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % DOMAINS)
         self.folder = Path(tempfile.mkdtemp(prefix="ros-"))  # pytest's folders are too long for a socket's name
         self.log = self.folder / "steps.log"
-        nodes = twin_nodes("twin", "reach", cameras, self.folder, person, takeover, log=str(self.log))
+        nodes = twin_nodes(cell, "reach", cameras, self.folder, person, takeover, log=str(self.log))
         self.said: list[str] = []
         self.supervisor = Supervisor(self.changed(nodes), self.folder / "logs", self.said.append)
         self._stop = Event()

@@ -39,11 +39,8 @@ class PatientDevices(Devices):
 
     stop: Event = field(default_factory=Event)
 
-    def connect(self) -> None:
-        patiently(self.arm.connect, self.clock, self.stop)
-        patiently(self.teleop.connect, self.clock, self.stop)
-        for camera in self.cameras.values():
-            patiently(camera.connect, self.clock, self.stop)
+    def connect_one(self, device: Arm | Camera | TeleopDevice) -> None:
+        patiently(device.connect, self.clock, self.stop)
 
 
 @dataclass(frozen=True)

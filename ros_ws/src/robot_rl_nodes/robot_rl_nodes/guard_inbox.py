@@ -12,7 +12,7 @@ from std_srvs.srv import Trigger
 
 from hardware.guard_inputs import LinkHealth
 from hardware.guard_process import GuardProcess
-from hardware.interfaces import Clock, ResetError, ResetPlan
+from hardware.interfaces import Clock, GuardMode, ResetError, ResetPlan
 from robot_rl_nodes import topics
 from robot_rl_nodes.conversions import from_plan, from_proposal
 from robot_rl_nodes.ros import qos
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from robot_rl_nodes.guard_voice import GuardVoice
 
 _LOG = logging.getLogger(__name__)
+_NOT_ENGAGED = "the guard is DISARMED, and an actor does not engage it (S11, S24): the operator calls guard/engage"
 _STARTING = "the guard is starting or ending; ask again in a second"
 
 
@@ -89,9 +90,11 @@ class GuardInbox:
         self._resetting.start()
 
     def _reset(self, process: GuardProcess, voice: GuardVoice, plan: ResetPlan, request: int) -> None:
-        error = ""
+        error, robot = "", process.robot
         try:
-            process.robot.reset(plan)
+            if robot.guard.mode is GuardMode.DISARMED and not robot.cell.scripted_operator:
+                raise ResetError(_NOT_ENGAGED)
+            robot.reset(plan)
         except (ResetError, TimeoutError, ConnectionError) as refused:
             error = str(refused)
             _LOG.warning("%s", error)
