@@ -8,15 +8,17 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 import tyro
 
 from hardware import guard
 from robot_rl.benchmark import bench_env, bench_learner
 from robot_rl.command import task_id
+from robot_rl.config import ComputeConfig
 from robot_rl.rollout import EnvSpec
 from robot_rl.vision_benchmark import bench_vision
 
@@ -74,7 +76,22 @@ def measure(options: Speed) -> dict[str, Any]:
         result |= {f"{len(options.cameras)}_cameras_{name}": value for name, value in views.items()}
     except RuntimeError as error:
         print(f"no camera figures: {error}", file=sys.stderr)
-    return result | bench_learner(options.seconds) | bench_vision(options.seconds)
+    for prefix, compute in ways_to_compute().items():
+        figures = bench_learner(options.seconds, compute=compute) | bench_vision(options.seconds, compute=compute)
+        result |= {f"{prefix}{name}": value for name, value in figures.items()}
+    return result
+
+
+def ways_to_compute() -> dict[str, ComputeConfig]:
+    """The processor and, where there is a GPU, what each setting of it brings."""
+    gpu = ComputeConfig("cuda")
+    ways = {
+        "gpu_single_launches_": replace(gpu, graphs=False),
+        "gpu_": gpu,
+        "gpu_bfloat16_": replace(gpu, bfloat16=True),
+        "gpu_compiled_": replace(gpu, compile=True),
+    }
+    return {"": ComputeConfig("cpu")} | (ways if torch.cuda.is_available() else {})
 
 
 def main() -> None:

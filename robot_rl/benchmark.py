@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from robot_rl.batch import Batch
-from robot_rl.config import LearnerConfig
+from robot_rl.batch import Batch, Stored
+from robot_rl.compute import torch_device
+from robot_rl.config import ComputeConfig, LearnerConfig
 from robot_rl.env import RobotEnv
 from robot_rl.foreign import ForeignEnv
 from robot_rl.rlpd import RLPD
@@ -32,7 +33,7 @@ def median_seconds(call: Callable[[], object], seconds: float, warmup: int = 2) 
     return statistics.median(times)
 
 
-def random_batch(size: int, rng: np.random.Generator) -> Batch:
+def random_batch(size: int, rng: np.random.Generator) -> Batch[Stored]:
     def normal(*shape: int) -> np.ndarray:
         return rng.standard_normal(shape).astype(np.float32)
 
@@ -46,10 +47,31 @@ def random_batch(size: int, rng: np.random.Generator) -> Batch:
     )
 
 
-def sgemm_gflop_s(seconds: float = 0.5, n: int = 1024) -> float:
+def sgemm_gflop_s(device: torch.device, seconds: float = 0.5) -> float:
     """Speed of a square float32 product, the machine's practical ceiling."""
-    a, b = torch.randn(n, n), torch.randn(n, n)
-    return 2e-9 * n**3 / median_seconds(lambda: a @ b, seconds)
+    n = 1024 if device.type == "cpu" else 8192
+    a, b = (torch.randn(n, n, device=device) for _ in range(2))
+    return 2e-9 * n**3 / median_seconds(finished(lambda: a @ b, device), seconds)
+
+
+def finished(call: Callable[[], object], device: torch.device) -> Callable[[], None]:
+    """``call`` and the wait for what it has set going on ``device``."""
+
+    def to_its_end() -> None:
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return to_its_end
+
+
+def gpu_memory(device: torch.device) -> dict[str, float]:
+    """Most memory held on a GPU so far, and that count begun anew."""
+    if device.type == "cpu":
+        return {}
+    peak = torch.cuda.max_memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    return {"peak_gpu_mb": 1e-6 * peak}
 
 
 def update_gflop(config: LearnerConfig) -> float:
@@ -63,19 +85,22 @@ def update_gflop(config: LearnerConfig) -> float:
     return config.utd_ratio * critic_step + 3 * actor + 2 * k * critic + grip
 
 
-def bench_learner(seconds: float = 5.0, threads: int = 1) -> dict[str, float]:
+def bench_learner(
+    seconds: float = 5.0, threads: int = 1, compute: ComputeConfig | None = None
+) -> dict[str, float | str]:
     """Updates/s (UTD 2: two critic steps with gripper critic, one actor step) at batch 256, MLP 256×256, from state."""
     torch.set_num_threads(threads)
-    rng = np.random.default_rng(0)
-    floor = sgemm_gflop_s()
-    result: dict[str, float] = {"threads": threads, "sgemm_gflop_s": floor}
+    compute = compute or ComputeConfig()
+    rng, device = np.random.default_rng(0), torch_device(compute.device)
+    floor = sgemm_gflop_s(device)
+    result: dict[str, float | str] = {"device": device.type, "threads": threads, "sgemm_gflop_s": floor}
     for critics in (2, 10):
         config = LearnerConfig(critics=critics, width=256, batch_size=256, utd_ratio=2)
-        agent = RLPD(config, STATE_DIM, ACTION_DIM, gripper_index=0)
+        agent = RLPD(config, STATE_DIM, ACTION_DIM, gripper_index=0, compute=compute)
         batches = [random_batch(256, rng) for _ in range(2)]
-        duration = median_seconds(partial(agent.update, batches), seconds / 2)
-        result[f"updates_s_{critics}_critics"] = 1.0 / duration
-        result[f"sgemm_share_{critics}_critics"] = update_gflop(config) / duration / floor
+        duration = median_seconds(finished(partial(agent.update, batches), device), seconds / 2, warmup=5)
+        row = {"updates_s": 1.0 / duration, "sgemm_share": update_gflop(config) / duration / floor}
+        result |= {f"{name}_{critics}_critics": value for name, value in (row | gpu_memory(device)).items()}
     return result
 
 
@@ -98,8 +123,3 @@ def bench_env(env: RobotEnv | ForeignEnv, seconds: float = 5.0, seed: int = 0) -
     env.close()
     per_reset_ms = 1e3 * reset_s / max(episodes, 1)
     return {"env_steps_s": steps / spent, "without_resets_s": steps / (spent - reset_s), "reset_ms": per_reset_ms}
-
-
-if __name__ == "__main__":
-    for name, value in bench_learner().items():
-        print(f"{name:28} {value:10.3f}")

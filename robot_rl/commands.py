@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from robot_rl.command import Command, Configured, FromDemonstrations, say
-from robot_rl.config import CloningConfig, TrainConfig, seeing
+from robot_rl.config import CloningConfig, ComputeConfig, TrainConfig, seeing
 
 if TYPE_CHECKING:
     from robot_rl.evaluate import Evaluation
@@ -146,16 +146,18 @@ class Bench(Command):
     """Environment steps/s of --task, or updates/s at batch 256, from state or from two 128² cameras."""
     seconds: float = 5.0
     """Length of the measurement."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where and how the learner computes."""
 
     def run(self) -> Mapping[str, Any]:
         if self.what == "learner":
             from robot_rl.benchmark import bench_learner
 
-            return bench_learner(self.seconds)
+            return bench_learner(self.seconds, compute=self.compute)
         if self.what == "vision":
             from robot_rl.vision_benchmark import bench_vision
 
-            return bench_vision(self.seconds)
+            return bench_vision(self.seconds, compute=self.compute)
         from robot_rl.benchmark import bench_env
 
         return {"task": self.env or self.task, **bench_env(self.env_spec().make(), self.seconds, self.seed)}

@@ -146,6 +146,20 @@ class LearnerConfig:
 
 
 @dataclass(frozen=True)
+class ComputeConfig:
+    """Where and how the off-policy learner's updates are computed. A run may go on with another choice."""
+
+    device: str = "auto"
+    """``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes the GPU where there is one."""
+    graphs: bool = True
+    """On a GPU, replay each update as one CUDA graph."""
+    bfloat16: bool = False
+    """Matrix products and convolutions in bfloat16; weights, losses and the last layer of each critic stay float32."""
+    compile: bool = False
+    """``torch.compile`` the networks: a minute at the start, then fewer and larger kernels. Needs a C++ compiler."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run: who acts, for how long, and what learns from it."""
 
@@ -171,6 +185,8 @@ class TrainConfig:
     """The off-policy learner's settings."""
     cloning: CloningConfig = field(default_factory=CloningConfig)
     """Behaviour cloning's settings."""
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    """Where and how updates are computed."""
     checkpoint_every: int = 2_000
     """Environment steps between checkpoints."""
     checkpoints_kept: int = 2

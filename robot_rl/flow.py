@@ -53,7 +53,7 @@ class Velocity(nn.Module):
 class FlowPolicy(ChunkPolicy):
     """Observation (and noise) → action chunks. ``config.flow.one_step`` chooses between student and flow."""
 
-    distilled: Tensor
+    distilled: bool
     """Whether the student has been taught; until then the flow acts, whatever ``one_step`` says."""
 
     def __init__(self, config: CloningConfig, state_dim: int, action_dim: int, gripper_index: int | None = None):
@@ -62,7 +62,7 @@ class FlowPolicy(ChunkPolicy):
         self.noise_dim = self.horizon * self.arm_dim
         self.velocity = Velocity(config.flow, self.noise_dim, self.feature_dim)
         self.student = copy.deepcopy(self.velocity)
-        self.register_buffer("distilled", torch.tensor(False))
+        self.distilled = False
         self.grip = nn.Sequential(
             nn.Linear(self.feature_dim, config.flow.width),
             nn.LayerNorm(config.flow.width),
@@ -92,6 +92,13 @@ class FlowPolicy(ChunkPolicy):
         """Observations (n, ...) and noise (n, noise_dim) → the first action of each chunk, (n, action_dim): what
         :meth:`act` does with that noise. Differentiable in the noise."""
         return self.predict(observation, noise.unflatten(1, self.noise_shape))[:, 0]
+
+    def get_extra_state(self) -> Tensor:
+        """Saved with the weights, but never moved to a GPU, where to read it would wait for all the work there."""
+        return torch.tensor(self.distilled)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.distilled = bool(state)
 
     # -- learning ------------------------------------------------------------------------------------------------------
 
@@ -126,11 +133,11 @@ class FlowPolicy(ChunkPolicy):
 
     def stages(self) -> Iterator[Stage]:
         """The flow, then its student, which begins as the flow itself (f is then one Euler step)."""
-        self.distilled.fill_(False)
+        self.distilled = False
         yield from super().stages()
         if steps := self.config.flow.distill_steps:
             self.student.load_state_dict(self.velocity.state_dict())
-            self.distilled.fill_(True)
+            self.distilled = True
             student = list(self.student.parameters())
             yield Stage(self.distillation_loss, self.distillation_error, steps, student, "distillation_")
 

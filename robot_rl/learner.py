@@ -148,7 +148,8 @@ class Learner:
         if found:
             tensors, metadata = load_checkpoint(self.out / CHECKPOINTS)
             saved = to_dict(from_dict(TrainConfig, metadata["config"]))  # with defaults for what is newer than it
-            mine, theirs = (json.loads(json.dumps({**c, "env_steps": 0})) for c in (to_dict(self.config), saved))
+            free: dict[str, Any] = {"env_steps": 0, "compute": {}}
+            mine, theirs = (json.loads(json.dumps({**c, **free})) for c in (to_dict(self.config), saved))
             if mine != theirs:
                 raise ValueError(
                     f"'{self.out}' holds a run with another configuration: give another --out, or the same options"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot_rl.batch import Batch
+from robot_rl.batch import Batch, Stored
 from robot_rl.replay_buffer import ReplayBuffer, Returns
 
 
@@ -18,7 +18,7 @@ class Mixture:
     buffers: Sequence[ReplayBuffer]
     fractions: Sequence[float]
 
-    def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> Iterator[Batch]:
+    def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> Iterator[Batch[Stored]]:
         """``parts`` batches of ``count`` transitions, each mixed by the fractions. All are drawn at once."""
         usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if b.steps > 1 and f > 0]
         if not usable:
@@ -27,15 +27,8 @@ class Mixture:
         counts = [round(count * f / total) for _, f in usable]
         counts[0] += count - sum(counts)
         drawn = [
-            _gathered(buffer, buffer.draw(rng, n * parts).reshape(parts, n), returns)
+            buffer.gather(buffer.draw(rng, n * parts), returns).split(parts)
             for (buffer, _), n in zip(usable, counts, strict=True)
             if n > 0
         ]
         return (Batch.concatenate(batches) for batches in zip(*drawn, strict=True))
-
-
-def _gathered(buffer: ReplayBuffer, slots: np.ndarray, returns: Returns) -> Iterator[Batch]:
-    """A batch for each row of ``slots``. Images are large, so theirs are gathered one by one as they are asked for."""
-    if buffer.holds_images:
-        return (buffer.gather(row, returns) for row in slots)
-    return iter(buffer.gather(slots.ravel(), returns).split(len(slots)))

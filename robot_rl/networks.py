@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -50,25 +51,35 @@ class CriticEnsemble(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, inputs) → (heads, batch) for one output, else (heads, batch, outputs)."""
-        q = self.layers(x.expand(self.heads, *x.shape))
+        q = in_full(self.layers[-1], self.hidden(x))
         return q.squeeze(-1) if q.shape[-1] == 1 else q
 
     def hidden(self, x: Tensor) -> Tensor:
         """(batch, inputs) → features of the last hidden layer, (heads, batch, width)."""
-        return self.layers[:-1](x.expand(self.heads, *x.shape))
+        x = x.expand(self.heads, *x.shape)
+        for layer in list(self.layers)[:-1]:
+            x = layer(x)
+        return x
 
     def subset(self, x: Tensor, heads: Tensor) -> Tensor:
         """The values of ``heads`` (n,) alone: the other heads are not computed."""
         x = x.expand(len(heads), *x.shape)
-        for layer in self.layers:
+        *hidden, last = self.layers
+        for layer in hidden:
             if isinstance(layer, EnsembleLinear):
-                weight, bias = layer.weight[heads], layer.bias[heads]
-                x = torch.baddbmm(bias, x, weight)
+                x = torch.baddbmm(layer.bias[heads], x, layer.weight[heads])
             elif isinstance(layer, EnsembleNorm):
                 x = torch.addcmul(layer.bias[heads], nn.functional.layer_norm(x, x.shape[-1:]), layer.gain[heads])
             else:
                 x = layer(x)
-        return x.squeeze(-1) if x.shape[-1] == 1 else x
+        q = in_full(lambda x: torch.baddbmm(last.bias[heads], x, last.weight[heads]), x)  # type: ignore[index]
+        return q.squeeze(-1) if q.shape[-1] == 1 else q
+
+
+def in_full(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``layer`` in float32, whatever the precision around it: bfloat16 cannot tell values apart by less than 0.4 %."""
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.float())
 
 
 def mlp(inputs: int, width: int, depth: int, outputs: int | None = None, norm: bool = True) -> nn.Sequential:

@@ -15,7 +15,7 @@ import torch
 
 from hardware.interfaces import Source
 from robot_rl.base_policy import BasePolicy, relabelled
-from robot_rl.batch import Batch
+from robot_rl.batch import Batch, Stored
 from robot_rl.bc import shown_by_person
 from robot_rl.checkpoint import Tensors, by_number, numbered
 from robot_rl.config import TrainConfig
@@ -47,7 +47,7 @@ class OffPolicyLearner:
         """Images of the replay go to files in ``folder``, where one is given."""
         learner = config.learner
         self.config, self.action_dim = config, action_dim
-        self.agent = RLPD(learner, layout["state"][0][0], action_dim, gripper_index, seed, base=base)
+        self.agent = RLPD(learner, layout["state"][0][0], action_dim, gripper_index, seed, base, config.compute)
         vision = self.agent.vision
         self.online, self.prior = (
             ReplayBuffer(
@@ -138,7 +138,7 @@ class OffPolicyLearner:
         values["utd"] = learner.utd_ratio * governor.rounds / max(governor.steps, 1)
         return values | {"learner_wait_s": governor.learner_wait_s, "actor_wait_s": governor.actor_wait_s}
 
-    def _sample(self, parts: int) -> Iterator[Batch]:
+    def _sample(self, parts: int) -> Iterator[Batch[Stored]]:
         return self.mixture.sample(self.rng, self.config.learner.batch_size, self.returns, parts)
 
     # -- persistence -------------------------------------------------------------------------------------------------
@@ -179,7 +179,9 @@ class OffPolicyLearner:
         for name, optimizer in self.agent.optimizers().items():
             moments = by_number(tensors[f"optimizer.{name}"])
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-        self.agent.generator.set_state(torch.as_tensor(tensors["generator"]["state"], dtype=torch.uint8))
+        drawing = torch.as_tensor(tensors["generator"]["state"], dtype=torch.uint8)
+        if len(drawing) == len(self.agent.generator.get_state()):  # else saved on a device of another kind
+            self.agent.generator.set_state(drawing)
         for buffer, name in ((self.online, "online"), (self.prior, "prior")):
             buffer.load_state({k: np.asarray(v) for k, v in tensors[name].items()}, metadata[name])
         self.governor.load_state(metadata["governor"])

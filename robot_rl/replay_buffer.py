@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hardware.interfaces import Source
-from robot_rl.batch import Batch
+from robot_rl.batch import Batch, Rows, Stored
 from robot_rl.ring_file import Entries, RingFile, is_frame
 from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
 
@@ -145,10 +145,6 @@ class ReplayBuffer:
         successor = self.next_serial[slots]
         return (successor >= 0) & (self.serial[successor % self.capacity] == successor)
 
-    @property
-    def holds_images(self) -> bool:
-        return any(is_frame(array.shape[1:], array.dtype) for array in self.observation.values())
-
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """``count`` slots, uniform over the sampleable ones. Raises ValueError when there are none."""
         found: list[np.ndarray] = []
@@ -165,7 +161,7 @@ class ReplayBuffer:
             raise ValueError("the replay buffer holds no complete step yet: collect before updating")
         return np.concatenate([*found, rng.choice(candidates, missing)])
 
-    def gather(self, slots: np.ndarray, returns: Returns) -> Batch:
+    def gather(self, slots: np.ndarray, returns: Returns) -> Batch[Stored]:
         """The n-step transitions that begin in ``slots``.
 
         A chain ends at termination (no bootstrap), at truncation and at the ring's head (bootstrap from the last
@@ -190,12 +186,12 @@ class ReplayBuffer:
             running &= ~takeover & self.sampleable(at)
             # The slot of a final observation has no successor, so `sampleable` also ends chains at episode ends.
         return Batch(
-            observation={name: array[slots] for name, array in self.observation.items()},
+            observation={name: _rows(array, slots) for name, array in self.observation.items()},
             action=self.action[slots],
             base_action=self.base_action[slots],
             reward=total,
             discount=discount,
-            next_observation={name: array[at] for name, array in self.observation.items()},
+            next_observation={name: _rows(array, at) for name, array in self.observation.items()},
             next_base_action=self.base_action[at],
             human=np.isin(self.source[slots], (Source.HUMAN, Source.DEMO)),
         )
@@ -236,3 +232,7 @@ class ReplayBuffer:
         named |= {f"input.{name}": array for name, array in self.inputs.items()}
         plain = ("action", "proposed_action", "base_action", "reward", "source", "serial", "next_serial")
         return named | {name: getattr(self, name) for name in plain}
+
+
+def _rows(array: np.ndarray, at: np.ndarray) -> Stored:
+    return Rows((array, at)) if is_frame(array.shape[1:], array.dtype) else array[at]

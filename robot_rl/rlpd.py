@@ -20,14 +20,17 @@ from torch import Tensor, nn
 
 from robot_rl.actor_heads import Context, Metrics, make_head
 from robot_rl.base_policy import BasePolicy, SteerableBase
-from robot_rl.batch import Batch
-from robot_rl.config import LearnerConfig
+from robot_rl.batch import Batch, Stored
+from robot_rl.compute import Compute, Graphs
+from robot_rl.config import ComputeConfig, LearnerConfig
 from robot_rl.gripper import GripperCritic, GripperSpace
 from robot_rl.image_encoder import LEARNED
 from robot_rl.networks import CriticEnsemble, effective_rank, soft_update
+from robot_rl.types import Observation
 from robot_rl.vision import Vision
 
 STD_FLOOR = 0.01
+ON_CPU = ComputeConfig(device="cpu")
 
 
 class RLPD(nn.Module):
@@ -42,6 +45,7 @@ class RLPD(nn.Module):
     state_mean: Tensor
     state_std: Tensor
     base: BasePolicy | None
+    _steered: BasePolicy | None
 
     def __init__(
         self,
@@ -50,8 +54,8 @@ class RLPD(nn.Module):
         action_dim: int,
         gripper_index: int | None = None,
         seed: int = 0,
-        device: str | torch.device = "cpu",
         base: BasePolicy | None = None,
+        compute: ComputeConfig = ON_CPU,
     ):
         super().__init__()
         if config.actor != "gaussian" and base is None:
@@ -60,9 +64,11 @@ class RLPD(nn.Module):
             raise ValueError(
                 "latent_noise asks its base about stored images, and a frozen encoder stores none: use conv"
             )
-        self.config, self.action_dim, self.device = config, action_dim, torch.device(device)
+        self.config, self.action_dim, self.compute = config, action_dim, Compute(compute)
+        self.device = self.compute.device
         self.arm_dim = action_dim - (gripper_index is not None)
         self.__dict__["base"] = base if config.actor != "gaussian" else None  # set so, it is no submodule
+        self.__dict__["_steered"] = self.compute.copy(base) if config.actor == "latent_noise" else None
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.register_buffer("state_mean", torch.zeros(state_dim))
         self.register_buffer("state_std", torch.ones(state_dim))
@@ -80,13 +86,16 @@ class RLPD(nn.Module):
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.to(self.device)
-
-        def adam(parameters: Iterable[nn.Parameter], learning_rate: float | None = None) -> torch.optim.Optimizer:
-            return torch.optim.Adam(parameters, learning_rate or config.learning_rate, fused=True)
-
-        self.critic_optimizer = adam([*self.critic.parameters(), *self.vision.parameters()])
-        self.actor_optimizer = adam(self.actor.parameters(), config.actor_learning_rate)
-        self.gripper_optimizer = adam(self.gripper.online.parameters()) if self.gripper else None
+        learned = [*self.critic.parameters(), *self.vision.parameters()]
+        self.critic_optimizer = self.compute.adam(learned, config.learning_rate)
+        rate = config.actor_learning_rate or config.learning_rate
+        self.actor_optimizer = self.compute.adam(self.actor.parameters(), rate)
+        self.gripper_optimizer = (
+            self.compute.adam(self.gripper.online.parameters(), config.learning_rate) if self.gripper else None
+        )
+        trunks = (m for actor in (self.actor, self.average_actor) for m in actor.modules() if type(m) is nn.Sequential)
+        self.compute.compile(self.critic, self.vision.each, *trunks)
+        self._replay = Graphs(self._step, self.generator) if self.compute.graphs else None
 
     def normalize_states_by(self, states: np.ndarray) -> None:
         """Freeze the normaliser to the statistics of ``states`` (n, state_dim), before anything is learned. Our own
@@ -110,7 +119,7 @@ class RLPD(nn.Module):
                 raise ValueError(f"actor '{self.config.actor}' needs the base policy's action: give base_action")
             base_action = np.zeros(self.action_dim, np.float32)
         kept = self.vision.kept(observation)
-        context = self._context({name: array[None] for name, array in kept.items()}, base_action[None])
+        context = self._context(self._seen(kept), self.compute.tensor(base_action[None]))
         actor = self.average_actor if deterministic else self.actor
         return self._whole(context, actor.act(context, self.generator, deterministic))[0].cpu().numpy()
 
@@ -118,8 +127,8 @@ class RLPD(nn.Module):
     def value(self, observation: Mapping[str, np.ndarray], action: np.ndarray) -> float:
         """Mean Q of the ensemble at one observation and action."""
         kept = self.vision.kept(observation)
-        features = self._features({name: array[None] for name, array in kept.items()})
-        return float(self.critic(torch.cat([features, self._tensor(action)[None]], dim=-1)).mean())
+        features, action = self._features(self._seen(kept)), np.asarray(action, np.float32)
+        return float(self.critic(torch.cat([features, self.compute.tensor(action[None])], dim=-1)).mean())
 
     def _whole(self, context: Context, arm: Tensor, choice: Tensor | None = None) -> Tensor:
         """Arm actions with the gripper's ``choice`` (the greedy one if left out) as the last entry."""
@@ -130,36 +139,41 @@ class RLPD(nn.Module):
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
-    def update(self, batches: Iterable[Batch], train_actor: bool = True) -> Metrics:
+    def update(self, batches: Iterable[Batch[Stored]], train_actor: bool = True) -> Metrics:
         """One critic (and gripper) update a batch; with ``train_actor`` one of the actor head on the last.
 
-        Without ``train_actor`` the actor is left untouched: not even a zero gradient reaches its optimiser. Each image
-        of a batch is encoded once; critic, gripper and actor share what came of it.
+        Without ``train_actor`` the actor is left untouched: not even a zero gradient reaches its optimiser. On a GPU
+        the next batch is gathered while this one is worked on.
         """
         metrics: Metrics = {}
+        waiting: Batch[Stored] | None = None
         for batch in batches:
+            if waiting is not None:
+                metrics |= self._run(waiting, False)
+            waiting = batch
+        return metrics if waiting is None else metrics | self._run(waiting, train_actor)
+
+    def _run(self, batch: Batch[Stored], train_actor: bool) -> Metrics:
+        if self._replay is not None:
+            return self._replay(self.compute.on_host(batch), train_actor)
+        return self._step(batch.map(self.compute.tensor), train_actor)
+
+    def _step(self, batch: Batch[Tensor], train_actor: bool) -> Metrics:
+        """One update. Each image of the batch is encoded once; critic, gripper and actor share what came of it."""
+        with self.compute.precision():
             now = self._context(batch.observation, batch.base_action, shift=True)
             with torch.no_grad():
                 following = self._context(batch.next_observation, batch.next_base_action, shift=True)
-            action, reward, discount = map(self._tensor, (batch.action, batch.reward, batch.discount))
             best = None if self.gripper is None else self.gripper.greedy(following)
-            metrics |= self._update_critic(now, action, reward, discount, following, best)
+            metrics = self._update_critic(now, batch, following, best)
             now = replace(now, features=now.features.detach())
             if best is not None:
-                metrics |= self._update_gripper(now, action, reward, discount, following, best)
+                metrics |= self._update_gripper(now, batch, following, best)
             soft_update(list(self.target_critic.parameters()), list(self.critic.parameters()), self.config.tau)
-        if train_actor:
-            metrics |= self._update_actor(now, action, torch.from_numpy(batch.human).to(self.device))
-        return metrics
+            return metrics | self._update_actor(now, batch.action, batch.human) if train_actor else metrics
 
     def _update_critic(
-        self,
-        now: Context,
-        action: Tensor,
-        reward: Tensor,
-        discount: Tensor,
-        following: Context,
-        best: Tensor | None = None,
+        self, now: Context, batch: Batch[Tensor], following: Context, best: Tensor | None = None
     ) -> Metrics:
         """One TD step; ``best`` is the gripper's choice at ``following``."""
         with torch.no_grad():
@@ -170,20 +184,18 @@ class RLPD(nn.Module):
             next_q = self.target_critic.subset(next_input, heads[: self.config.target_subset]).min(0).values
             if self.config.entropy_in_backup:
                 next_q = next_q + entropy_bonus
-            wanted = reward + discount * next_q
+            wanted = batch.reward + batch.discount * next_q
             if self.config.value_bounds is not None:
                 wanted = wanted.clamp(*self.config.value_bounds)
-        q = self.critic(torch.cat([now.features, action], dim=-1))
+        q = self.critic(torch.cat([now.features, batch.action], dim=-1))
         loss = ((q - wanted) ** 2).mean()  # each head's own error, then the mean over heads
         _descend(self.critic_optimizer, loss)
         return {"critic_loss": loss.detach(), "q": q.detach().mean(), "target_q": wanted.mean()}
 
-    def _update_gripper(
-        self, now: Context, action: Tensor, reward: Tensor, discount: Tensor, following: Context, best: Tensor
-    ) -> Metrics:
+    def _update_gripper(self, now: Context, batch: Batch[Tensor], following: Context, best: Tensor) -> Metrics:
         assert self.gripper is not None and self.gripper_optimizer is not None
         penalty = self.config.gripper_change_penalty
-        loss = self.gripper.loss(now, action, reward, discount, following, best, penalty)
+        loss = self.gripper.loss(now, batch.action, batch.reward, batch.discount, following, best, penalty)
         _descend(self.gripper_optimizer, loss)
         soft_update(list(self.gripper.target.parameters()), list(self.gripper.online.parameters()), self.config.tau)
         return {"gripper_loss": loss.detach()}
@@ -209,20 +221,22 @@ class RLPD(nn.Module):
     def _imitation(self, now: Context, executed: Tensor, rows: Tensor) -> tuple[Tensor, Metrics]:
         return self.actor.imitation(now, executed[:, : self.arm_dim], rows, self.config.saturated_weight)
 
-    def clone(self, batch: Batch) -> Tensor:
+    def clone(self, shown: Batch[Stored]) -> Tensor:
         """One behaviour-cloning step of the actor (the gripper's choice is left to its critic); returns the loss."""
-        now, everything = self._context(batch.observation, batch.base_action), torch.ones(len(batch), dtype=torch.bool)
-        error, _ = self._imitation(now, self._tensor(batch.action), everything.to(self.device))
+        batch = shown.map(self.compute.tensor)
+        now, everything = self._context(batch.observation, batch.base_action), torch.ones_like(batch.human)
+        error, _ = self._imitation(now, batch.action, everything)
         _descend(self.actor_optimizer, error / self.arm_dim)
         self.average_actor.load_state_dict(self.actor.state_dict())
         return error.detach()
 
     @torch.no_grad()
-    def health(self, batch: Batch) -> Metrics:
-        """Of the critics' last hidden layer on ``batch``: the effective rank and the share of dead units, the alarm for
-        lost plasticity at high UTD (arXiv 2010.14498, 2302.12902)."""
+    def health(self, stored: Batch[Stored]) -> Metrics:
+        """Of the critics' last hidden layer on ``stored``: the effective rank and the share of dead units, the alarm
+        for lost plasticity at high UTD (arXiv 2010.14498, 2302.12902)."""
+        batch = stored.map(self.compute.tensor)
         now = self._context(batch.observation, batch.base_action)
-        hidden = self.critic.hidden(torch.cat([now.features, self._tensor(batch.action)], dim=-1))
+        hidden = self.critic.hidden(torch.cat([now.features, batch.action], dim=-1))
         return {"effective_rank": effective_rank(hidden).mean(), "dead_units": (hidden <= 0).all(1).float().mean()}
 
     # -- persistence -------------------------------------------------------------------------------------------------
@@ -236,30 +250,27 @@ class RLPD(nn.Module):
         statistics = torch.stack([self.state_mean, self.state_std]).cpu().numpy()
         return hashlib.sha256(statistics.tobytes()).hexdigest()[:16]
 
-    def _context(self, observation: Mapping[str, np.ndarray], base_action: np.ndarray, shift: bool = False) -> Context:
+    def _context(self, seen: Mapping[str, Tensor], base_action: Tensor, shift: bool = False) -> Context:
         """Observations (n, ...) and the base's actions there (n, action_dim) as the heads see them; with ``shift`` the
         images are moved at random."""
-        decode = None
-        if self.config.actor == "latent_noise":
-            entries = {k: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for k, v in observation.items()}
-            decode = partial(cast(SteerableBase, self.base).decode, entries)
-        return Context(self._features(observation, shift), self._tensor(base_action), decode)
+        decode = None if self._steered is None else partial(cast(SteerableBase, self._steered).decode, seen)
+        return Context(self._features(seen, shift), base_action, decode)
 
-    def _features(self, observation: Mapping[str, np.ndarray], shift: bool = False) -> Tensor:
-        state = self._state(observation)
+    def _features(self, seen: Mapping[str, Tensor], shift: bool = False) -> Tensor:
+        state = (seen["state"] - self.state_mean) / self.state_std
         if not self.vision.cameras:
             return state
-        seen = {name: torch.from_numpy(observation[name]).to(self.device) for name in self.vision.cameras}
-        return torch.cat([state, self.vision(self.vision.shifted(seen, self.generator) if shift else seen)], dim=-1)
+        images = {name: seen[name] for name in self.vision.cameras}
+        images = self.vision.shifted(images, self.generator) if shift else images
+        return torch.cat([state, self.vision(images)], dim=-1)
 
-    def _state(self, observation: Mapping[str, np.ndarray]) -> Tensor:
-        return (self._tensor(observation["state"]) - self.state_mean) / self.state_std
-
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
+    def _seen(self, observation: Observation) -> dict[str, Tensor]:
+        """One observation as a batch."""
+        return {name: self.compute.tensor(array[None]) for name, array in observation.items()}
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
+    with torch.autocast(loss.device.type, enabled=False):  # gradients have the precision of what they are of
+        loss.backward()
+        optimizer.step()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from robot_rl.actor_heads import Context
 from robot_rl.base_policy import ZeroBase
 from robot_rl.batch import Batch
 from robot_rl.bc import MlpPolicy
@@ -155,8 +154,9 @@ def test_actor_update_leaves_the_critic_untouched():
     batch = chain(rng, 64)
     agent.update([batch])
     before = [p.detach().clone() for p in agent.critic.parameters()]
-    now = agent._context(batch.observation, batch.base_action)
-    agent._update_actor(now, torch.from_numpy(batch.action), torch.from_numpy(batch.human))
+    placed = batch.map(agent.compute.tensor)
+    now = agent._context(placed.observation, placed.base_action)
+    agent._update_actor(now, placed.action, placed.human)
     assert all(torch.equal(a, b) for a, b in zip(agent.critic.parameters(), before, strict=True))
     assert all(p.grad is None or p.requires_grad for p in agent.critic.parameters())
 
@@ -179,9 +179,8 @@ def test_critic_loss_is_each_heads_own_error():
         for parameter in agent.critic.parameters():
             parameter.zero_()
         agent.critic.layers[-1].bias[:, 0, 0] = torch.tensor([1.0, -1.0])
-    zero = torch.zeros(4, 1)
-    at = Context(zero, zero)
-    loss = agent._update_critic(at, zero, torch.zeros(4), torch.zeros(4), at)["critic_loss"]
+    at = make_batch(*[np.zeros((4, 1))] * 2, np.zeros(4), np.zeros(4), np.zeros((4, 1)))
+    loss = agent.update([at], train_actor=False)["critic_loss"]
     assert float(loss) == pytest.approx(1.0)
 
 

@@ -69,9 +69,10 @@ def test_the_critic_alone_trains_the_encoder_and_trains_all_of_it(encoder, actor
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in agent.vision.parameters())
     assert not any(torch.equal(p, before[name]) for name, p in agent.vision.named_parameters())
     trained = {name: p.detach().clone() for name, p in agent.vision.named_parameters()}
-    now = agent._context(batch.observation, batch.base_action)
+    placed = batch.map(agent.compute.tensor)
+    now = agent._context(placed.observation, placed.base_action)
     now = replace(now, features=now.features.detach())
-    agent._update_actor(now, torch.from_numpy(batch.action), torch.ones(16, dtype=torch.bool))
+    agent._update_actor(now, placed.action, torch.ones_like(placed.human))
     assert all(torch.equal(p, trained[name]) for name, p in agent.vision.named_parameters())
 
 
@@ -141,10 +142,10 @@ def test_an_episode_of_images_is_stored_once_and_read_as_it_was():
     assert learner.online.written == 6
     one_step = replace(learner.returns, n_step=1)
     batch = learner.online.gather(np.arange(5), one_step)
-    assert np.array_equal(batch.observation["front"], shots[:5])
-    assert np.array_equal(batch.next_observation["front"], shots[1:])
+    assert np.array_equal(batch.observation["front"].gathered(), shots[:5])
+    assert np.array_equal(batch.next_observation["front"].gathered(), shots[1:])
     corrected = learner.prior.gather(np.arange(2), one_step)
-    assert np.array_equal(corrected.next_observation["front"], shots[3:5]), "not of another episode (rule 4)"
+    assert np.array_equal(corrected.next_observation["front"].gathered(), shots[3:5]), "not of another episode (rule 4)"
 
 
 def test_an_environment_without_the_camera_is_refused():
