@@ -60,9 +60,9 @@ class Limits:
     )
     max_unattended_s: float = limit(
         "S3",
-        0.1,
+        0.06,
         "s",
-        "the watchdog that every arm's driver must provide",
+        "no later than any arm's driver holds by itself, whose watchdog is 0.1 s at most",
         "A guard that was away longer finds its arm stopped by the arm's controller: it starts again where the arm is.",
         maximum=0.1,
     )

@@ -18,7 +18,7 @@ from robot_rl.batch import Batch, Rows, Stored
 from robot_rl.config import ComputeConfig
 
 COPIERS = 4
-"""Threads that gather a batch for a GPU."""
+"""Threads that gather images for a GPU."""
 
 
 def torch_device(name: str) -> torch.device:
@@ -50,8 +50,9 @@ class Compute:
         return self._on_host(array).to(self.device, non_blocking=True)
 
     def on_host(self, batch: Batch[Stored]) -> Batch[Tensor]:
-        """``batch`` where the device can fetch it from, copied there by several threads."""
-        return batch.map(lambda array: self._copiers.submit(self._on_host, array)).map(Future.result)
+        """``batch`` where the device can fetch it from; images are copied there by several threads at once."""
+        copying = batch.map(lambda a: self._copiers.submit(self._on_host, a) if isinstance(a, Rows) else a)
+        return copying.map(lambda a: a.result() if isinstance(a, Future) else self._on_host(a))
 
     def _on_host(self, array: Stored) -> Tensor:
         """On a GPU's machine in memory that is never swapped, so that the copy to the GPU runs beside the rest."""

@@ -24,8 +24,9 @@ from hardware.geometry import matrix_from_pose, pose_inverse, pose_multiply, qua
 from hardware.interfaces import ArmReference, ArmState, Clock, Pose, Vector6
 
 WATCHDOG_S = 0.1
-_HOLD_S = 0.06
-"""The driver's own thread holds the arm when a reference is this old, so that it stands by ``WATCHDOG_S``."""
+HOLD_S = 0.06
+"""The driver's own thread holds the arm when a reference is this old, so that it stands by ``WATCHDOG_S``;
+the guard's ``max_unattended_s`` is no longer, or its reference would go on from where the arm no longer is."""
 _RELEASE_S = 1.0
 _POLL_S = 0.002
 _FIRST_STATE_S = 2.0
@@ -163,11 +164,11 @@ class FrankaArm:
                 self._motion = None
                 self._stopped = self._stopped or self._why_ended()
             if self._motion is None:
-                if age_s < _HOLD_S and self._reference is not None and not self._stopped and not _halted(state):
+                if age_s < HOLD_S and self._reference is not None and not self._stopped and not _halted(state):
                     self._start_tracking(self._reference)
             elif age_s > _RELEASE_S:
                 self._end_tracking()
-            elif age_s > _HOLD_S and not self._held:
+            elif age_s > HOLD_S and not self._held:
                 self._held = True
                 self._motion.set_reference(sdk().CartesianReference(state.O_T_EE))
 

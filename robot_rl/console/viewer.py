@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -43,7 +44,8 @@ def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
         return
 
     def ask(*wish: Any) -> None:
-        link.send(json.dumps(wish).encode())
+        with suppress(OSError):  # A wish at the very end of a run has nobody to go to.
+            link.send(json.dumps(wish).encode())
 
     page = Page(server, scene, ask, options.get("episodes") and Path(options["episodes"]))
     url = Address(address.host, server.get_port(), address.token).url
@@ -55,12 +57,9 @@ def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
 
 
 def _beat(ask: Callable[..., None]) -> None:
-    try:
-        while True:
-            ask("beat")
-            time.sleep(BEAT_S)
-    except OSError:  # The run is over.
-        return
+    while True:
+        ask("beat")
+        time.sleep(BEAT_S)
 
 
 def _show(link: socket.socket, page: Page, draw: Draw) -> None:

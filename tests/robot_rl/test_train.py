@@ -15,7 +15,7 @@ import torch
 from robot_rl.bc import make_cloned_policy, train_cloned_policy
 from robot_rl.checkpoint import load_checkpoint
 from robot_rl.cloning_config import ChunkConfig, CloningConfig, FlowConfig
-from robot_rl.config import LearnerConfig, TrainConfig, seeing
+from robot_rl.config import ComputeConfig, LearnerConfig, TrainConfig, seeing
 from robot_rl.demonstrations import collect_demos
 from robot_rl.policy import Interface, load_policy
 from robot_rl.presets import PRESETS, preset
@@ -166,7 +166,8 @@ def test_a_fit_that_is_interrupted_is_done_again(tmp_path, shown, monkeypatch):
 def test_a_run_with_other_settings_is_refused(tmp_path, shown):
     config = dataclasses.replace(small("rlpd"), env_steps=30)
     run(tmp_path / "run", POINT, config, shown[POINT.id])
-    longer = dataclasses.replace(config, env_steps=50)
+    computed = ComputeConfig("cpu", bfloat16=True)  # a run may go on with more steps, and on another machine
+    longer = dataclasses.replace(config, env_steps=50, compute=computed)
     assert run(tmp_path / "run", POINT, longer, shown[POINT.id]).env_steps == 50
     other = dataclasses.replace(longer, learner=dataclasses.replace(longer.learner, gamma=0.5))
     with pytest.raises(ValueError, match="another configuration"):

@@ -59,6 +59,11 @@ class Robot:
         assert self.console is not None
         return np.array(self.console.live.robot.arm_state.T_base_ee.position_m)
 
+    def wait(self) -> None:
+        """For the episode to end of itself."""
+        self._thread.join(60.0)
+        assert not self._thread.is_alive(), "the episode should have ended"
+
     def end(self) -> None:
         assert self.console is not None
         if self._thread.is_alive():
@@ -109,7 +114,7 @@ def test_a_person_corrects_the_policy_from_the_browser(robot: Robot, page: Any) 
     page.keyboard.press("b")
     eventually(lambda: driver() == "policy drives", "the policy should have the arm back")
     page.get_by_role("button", name="Success").click()
-    robot.end()
+    robot.wait()
     (row,) = robot.rows
     assert row.success and row.label == "success"
     (span,) = row.intervention_spans

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from hardware.arm_model import load_arm_model
-from hardware.arms.franka import FrankaArm
+from hardware.arms.franka import HOLD_S, FrankaArm
 from hardware.cell import cell_file, load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import ControllerSettings
@@ -119,6 +119,10 @@ def test_a_cell_is_set_up_from_where_the_arm_stands(simulator, tmp_path, monkeyp
     assert cell.home_joint_positions_rad == pytest.approx(state.joint_positions_rad, abs=1e-3)
     assert cell.workspace.excess(state.T_base_ee.position_m) == pytest.approx(-0.1, abs=0.002)
     assert state.wrench == pytest.approx((0.0,) * 6, abs=0.5)
+
+
+def test_the_guard_starts_anew_before_the_driver_holds_by_itself():
+    assert load_cell("fr3_two_realsense").limits.max_unattended_s <= HOLD_S < FrankaArm.watchdog_s
 
 
 @pytest.mark.parametrize(("address", "message"), [("", "has no address"), ("127.255.255.250", "Franka at 127.255")])
