@@ -80,9 +80,11 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Draw a scene, bring the robot to its start, engage. ``info["setup"]`` holds the numbers drawn."""
+        """Draw a scene, bring the robot to its start, engage. ``info["setup"]`` holds the numbers drawn.
+
+        ``options["plan"]``, a :class:`~hardware.interfaces.ResetPlan`, is carried out in place of drawing a scene."""
         super().reset(seed=seed)
-        plan = self.task.reset(self.np_random, self.options.teleport)
+        plan = (options or {}).get("plan") or self.task.reset(self.np_random, self.options.teleport)
         person: Any = getattr(self.robot, "teleop", None)
         person_seed = int(self.np_random.integers(2**31))
         if hasattr(person, "rest"):

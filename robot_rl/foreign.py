@@ -48,8 +48,10 @@ class ForeignEnv:
     def now(self) -> float:
         return self._steps / self.task.spec.control_hz
 
-    def reset(self, *, seed: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        observation, _ = self.env.reset(seed=seed)
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        observation, _ = self.env.reset(seed=seed, options=options)
         return self._observation(observation), {}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:

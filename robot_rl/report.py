@@ -41,16 +41,20 @@ def write_report(folder: Path) -> Path:
     ]
     title = f"{str(summary['task']).replace('_', ' ')} · {summary['preset']}"
     lead = f"seed {summary['seed']} · {summary['demos']} demonstrations · {summary['env_steps']:,} environment steps"
+    path = folder / "report.html"
+    path.write_text(html_page(title, lead, sections), encoding="utf-8")
+    return path
+
+
+def html_page(title: str, lead: str, sections: Sequence[str]) -> str:
+    """A self-contained page; ``sections`` are HTML."""
     style = files("robot_rl").joinpath("report.css").read_text(encoding="utf-8")
-    page = (
+    return (
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)}</title><style>{style}</style><main><h1>{escape(title)}</h1>"
         f"<p class='lead'>{escape(lead)}</p>{''.join(sections)}</main></html>\n"
     )
-    path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
-    return path
 
 
 def _cards(summary: Mapping[str, Any]) -> str:

@@ -93,7 +93,10 @@ class Rollout:
         store: EpisodeStore | None = None,
         first_episode: int = 0,
         actor: int = 0,
+        reset_options: dict[str, Any] | None = None,
     ):
+        """``reset_options`` go to every reset of the environment."""
+        self.reset_options = reset_options
         self.env, self.spec, self.run, self.seed, self.stream, self.store = env, spec, run, seed, stream, store
         self.episode, self.actor = first_episode - 1, actor
         self._header: EpisodeHeader | None = None
@@ -181,7 +184,7 @@ class Rollout:
         _tell(policy, "reset")
         self.episode += 1
         seed = episode_seed(self.seed, self.stream, self.episode)
-        self.observation, info = self.env.reset(seed=seed)
+        self.observation, info = self.env.reset(seed=seed, options=self.reset_options)
         self.reset_s += float(info.get("reset_s", 0.0))
         task, base = self.env.task.spec, base_of(policy)
         self._header = EpisodeHeader(

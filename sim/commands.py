@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from robot_rl.command import Command, Configured, task_ids
+from robot_rl.command import Command, Configured, task_id, task_ids
 from robot_rl.console.door import LOOPBACK, Address
 
 
@@ -58,6 +58,12 @@ class Replay(Command):
     """kinematic: show the recorded motion. actions: command it again and report how far it comes out differently."""
     video: Path | None = None
     """Write a side-by-side video here (.mp4)."""
+    report: Path | None = None
+    """Write a page with the differences against time here (.html)."""
+    bound_mm: float = 2.0
+    """From which distance on recording and replay have parted."""
+    policy: Path | None = None
+    """A run's folder, or its policy's: let it act from the recorded start instead, nobody helping."""
 
     @classmethod
     def defaults(cls, arguments: Sequence[str]) -> Replay:
@@ -66,10 +72,23 @@ class Replay(Command):
     def run(self) -> Mapping[str, Any]:
         import dataclasses
 
+        if self.policy is not None:
+            return {"episode": self.episode, **dataclasses.asdict(self._retried(self.policy))}
         from sim.replay import replay
 
-        report = replay(self.episode, self.mode, self.video)
-        return {"episode": self.episode, "mode": self.mode, **dataclasses.asdict(report)}
+        result = replay(self.episode, self.mode, self.video, self.report, 1e-3 * self.bound_mm)
+        return {"episode": self.episode, "mode": self.mode, **dataclasses.asdict(result)}
+
+    def _retried(self, policy: Path) -> Any:
+        from robot_rl.commands import spec_of_run
+        from robot_rl.policy import load_policy
+        from robot_rl.rollout import EnvSpec
+        from sim.retry import retry
+
+        if self.report is not None or self.mode != "actions":
+            raise ValueError("--policy does something else than was recorded: leave out --report and --mode")
+        spec = spec_of_run(policy) or EnvSpec(task_id(load_policy(policy)[1].task))
+        return retry(self.episode, policy, spec, self.video, 1e-3 * self.bound_mm)
 
 
 @dataclass(kw_only=True)

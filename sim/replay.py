@@ -15,13 +15,13 @@ from typing import Literal
 
 import numpy as np
 
-from hardware.geometry import pose_distance
 from hardware.interfaces import ArmState, Pose, ResetPlan, RobotObservation
 from hardware.local_robot import LocalRobot
 from robot_rl.episodes import read_episode
 from robot_rl.types import Episode, EpisodeHeader
 from sim.envs import make
 from sim.recorded_targets import RecordedTargets
+from sim.replay_report import Difference, parts_after_s, write_page
 from sim.tasks import make_task
 from sim.tasks.base import TwinTask
 from sim.video import VideoWriter, enlarged
@@ -46,34 +46,28 @@ class ReplayReport:
     """Of the end effector. In a kinematic replay: of the twin's kinematics for the recorded joints."""
     max_rotation_error_rad: float
     max_joint_error_rad: float
+    max_force_error_n: float
+    max_torque_error_nm: float
+    parts_after_s: float | None
+    """When the end effectors were more than the bound apart for the first time; None if they never were."""
     exact: bool | None
     """Every number of the arm's state came out the same, bit for bit; None for a kinematic replay."""
     recorded_success: bool
     replayed_success: bool | None
     """Whether the twin's scene counted as solved at the end; None for a kinematic replay, which moves only the arm."""
     video: Path | None = None
+    page: Path | None = None
 
 
-class _Differences:
-    """The greatest differences so far."""
-
-    def __init__(self) -> None:
-        self.position_m = self.rotation_rad = self.joints_rad = 0.0
-        self.exact = True
-
-    def add(self, recorded: ArmState, replayed: ArmState) -> None:
-        if recorded == replayed:
-            return
-        self.exact = False
-        metres, radians = pose_distance(recorded.T_base_ee, replayed.T_base_ee)
-        joints = np.abs(np.subtract(recorded.joint_positions_rad, replayed.joint_positions_rad)).max()
-        self.position_m = max(self.position_m, metres)
-        self.rotation_rad = max(self.rotation_rad, radians)
-        self.joints_rad = max(self.joints_rad, float(joints))
-
-
-def replay(path: Path | str, mode: Mode = "actions", video: Path | None = None) -> ReplayReport:
-    """Replay the episode at ``path`` and compare it with its recording; ``video`` (.mp4) shows both side by side.
+def replay(
+    path: Path | str,
+    mode: Mode = "actions",
+    video: Path | None = None,
+    page: Path | None = None,
+    bound_m: float = 0.002,
+) -> ReplayReport:
+    """Replay the episode at ``path`` and compare it with its recording; ``video`` (.mp4) shows both side by side,
+    ``page`` (.html) their differences against time. They part where the end effectors are more than ``bound_m`` apart.
 
     Raises ``ValueError`` (one line) for a damaged file, an episode without a robot, of a task that the twin lacks or,
     for ``actions``, without a physics state; ``sim.world.RendererUnavailable`` if no video can be drawn here.
@@ -87,41 +81,56 @@ def replay(path: Path | str, mode: Mode = "actions", video: Path | None = None) 
     else:
         twin = _scene(episode.header)
         states = _posed(twin, reports)
-    differences, success = _Differences(), False
+    differences: list[Difference] = []
+    success, began_s = False, reports[0].arm.stamp_s
     with ExitStack() as stack:
         stack.callback(twin.world.close)
-        film = stack.enter_context(_Film(video, episode, twin, mode)) if video is not None else None
+        film = stack.enter_context(Film(video, episode, twin, mode)) if video is not None else None
         for recorded, replayed in zip(reports, states, strict=True):
-            differences.add(recorded.arm, replayed)
+            differences.append(Difference.of(recorded.arm, replayed, recorded.arm.stamp_s - began_s))
             success = mode == "actions" and twin.success(replace(recorded, arm=replayed))
             if film is not None:
                 film.add(recorded)
+    if page is not None:
+        write_page(page, f"{Path(path).name} · {mode}", differences, bound_m)
     return ReplayReport(
         task=episode.header.task,
         steps=len(reports),
-        max_position_error_m=differences.position_m,
-        max_rotation_error_rad=differences.rotation_rad,
-        max_joint_error_rad=differences.joints_rad,
-        exact=differences.exact if mode == "actions" else None,
+        max_position_error_m=max(d.position_m for d in differences),
+        max_rotation_error_rad=max(d.rotation_rad for d in differences),
+        max_joint_error_rad=max(d.joints_rad for d in differences),
+        max_force_error_n=max(d.force_n for d in differences),
+        max_torque_error_nm=max(d.torque_nm for d in differences),
+        parts_after_s=parts_after_s(differences, bound_m),
+        exact=all(d.same for d in differences) if mode == "actions" else None,
         recorded_success=episode.success,
         replayed_success=success if mode == "actions" else None,
         video=video,
+        page=page,
     )
 
 
 def _scene(header: EpisodeHeader) -> TwinTask:
     """The task's scene as the episode began."""
     twin = make_task(header.task)
-    _begin(twin, header)
+    begin(twin, header)
     return twin
 
 
-def _begin(twin: TwinTask, header: EpisodeHeader) -> None:
+def begin(twin: TwinTask, header: EpisodeHeader) -> None:
+    """Put the scene where the episode began."""
     plan = twin.apply_setup(header.setup)  # type: ignore[arg-type]
     if plan.teleport is not None:
         plan.teleport()
     if header.initial_state is not None:
         twin.world.load_state(header.initial_state)
+
+
+def recorded_start(path: Path | str, header: EpisodeHeader) -> RobotObservation:
+    """Of the robot. Raises ``ValueError`` where the episode was not recorded in the twin."""
+    if header.initial_robot is None or header.initial_state is None:
+        raise ValueError(f"{path}: recorded without a physics state, not in the twin; replay it with --mode kinematic")
+    return header.initial_robot
 
 
 def _posed(twin: TwinTask, reports: list[RobotObservation]) -> Iterator[ArmState]:
@@ -144,16 +153,14 @@ def _carried_out(
     path: Path | str, header: EpisodeHeader, reports: list[RobotObservation]
 ) -> tuple[TwinTask, Iterator[ArmState]]:
     """Actions: the recorded targets through guard, controller and physics."""
-    start = header.initial_robot
-    if start is None or header.initial_state is None:
-        raise ValueError(f"{path}: recorded without a physics state, not in the twin; replay it with --mode kinematic")
+    start = recorded_start(path, header)
     options = {name: value for name, value in header.environment.items() if name not in NOT_NEEDED}
     env = make(header.task, **options)  # type: ignore[arg-type]
     robot, twin = env.robot, env.task
     assert isinstance(robot, LocalRobot) and isinstance(twin, TwinTask)
     # Twice: the first sets the gripper, so that its last change lies as far back as the twin's clock allows.
     for _ in range(2):
-        robot.reset(ResetPlan(start.arm.T_base_ee, start.executed.gripper, teleport=lambda: _begin(twin, header)))
+        robot.reset(ResetPlan(start.arm.T_base_ee, start.executed.gripper, teleport=lambda: begin(twin, header)))
     robot.engage_at(start.executed.reference)
     robot.guard.promise(None)  # Only changes were recorded, not every command.
     changes = [change for report in reports for change in report.changes]
@@ -167,7 +174,7 @@ def _carried_out(
     return twin, states()
 
 
-class _Film:
+class Film:
     """The recording on the left (its first camera, or its joints in the scene), the replay on the right."""
 
     def __init__(self, path: Path, episode: Episode, twin: TwinTask, mode: Mode) -> None:
@@ -194,7 +201,7 @@ class _Film:
         self._writer = self._writer or VideoWriter(self._path, picture.shape, self._frames_per_s)
         self._writer.add(picture)
 
-    def __enter__(self) -> _Film:
+    def __enter__(self) -> Film:
         return self
 
     def __exit__(self, *_: object) -> None:

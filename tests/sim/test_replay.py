@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from hardware.interfaces import GuardMode, Source
+from robot_rl.config import LearnerConfig
 from robot_rl.episodes import EpisodeStore, read_episode
+from robot_rl.policy import Interface, load_policy, save_policy
+from robot_rl.rlpd import RLPD
 from robot_rl.rollout import EnvSpec, Rollout
 from robot_rl.types import Episode
 from sim.replay import replay
+from sim.retry import retry
 from sim.world import RendererUnavailable, World
 
 
@@ -114,9 +119,35 @@ def test_a_recording_that_was_tampered_with_is_found_out(pushed, tmp_path):
         episode.steps[4] = replace(step, raw=replace(step.raw, changes=changes))
         return episode
 
-    report = replay(rewritten(pushed[0], tmp_path, moved))
+    page = tmp_path / "pages" / "a.html"
+    report = replay(rewritten(pushed[0], tmp_path, moved), page=page, bound_m=5e-4)
     assert not report.exact
-    assert 1e-4 < report.max_position_error_m < 0.05
+    assert 1e-4 < report.max_position_error_m < 0.05 and report.max_force_error_n > 0.0
+    period_s = 1.0 / read_episode(pushed[0]).header.control_hz
+    assert report.parts_after_s is not None and 3 * period_s < report.parts_after_s < 10 * period_s
+    text = page.read_text()
+    assert text.count("<svg") == 5 and f"further apart than 0.5 mm from {report.parts_after_s:.2f} s on" in text
+
+
+def test_another_policy_begins_where_the_recording_did(tmp_path):
+    """The one that was recorded does the same again; one that pulls up leaves its way."""
+    spec = EnvSpec("sim:PegInsertion-v0", {"max_steps": 25})
+    env, store, policies = spec.make(), EpisodeStore(tmp_path), []
+    for name, up in (("recorded", 0.0), ("other", 1.0)):
+        made = RLPD(LearnerConfig(width=8), *(face := Interface.of(env)).sizes, seed=1)
+        with torch.no_grad():
+            made.average_actor.out.bias[2] += up
+        save_policy(tmp_path / name, made, face)
+        policies.append(tmp_path / name)
+    rollout = Rollout(env, spec, "run", seed=5, store=store)
+    list(rollout.episodes(load_policy(policies[0])[0], 2, deterministic=True))
+    env.close()
+    path = tmp_path / store.list()[1].path
+    same, other = (retry(path, policy, spec) for policy in policies)
+    assert (same.parts_after_s, same.success, same.steps) == (None, same.recorded_success, same.recorded_steps)
+    assert other.parts_after_s is not None and other.parts_after_s > 0.1
+    with pytest.raises(ValueError, match=r"is of 'reach', the policy in .* of 'peg_insertion'"):
+        retry(record(tmp_path / "reach", "sim:Reach-v0", 1)[0], policies[0], spec)
 
 
 def test_a_kinematic_replay_says_how_well_the_kinematics_fit(pushed, tmp_path):
