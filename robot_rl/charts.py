@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -54,6 +54,18 @@ def interval_bar(rate: float, low: float, high: float) -> str:
         f"height='3' rx='1.5'/><rect class='whisker' x='{left:.1f}' y='5.5' width='{max(right - left, 1.0):.1f}' "
         f"height='3' rx='1.5'/><circle cx='{at:.1f}' cy='7' r='4'/></svg>"
     )
+
+
+def split_bar(title: str, parts: Mapping[str, float]) -> str:
+    """A ``<figure>`` of how seconds are shared out; up to four parts, those of none left out."""
+    total = sum(parts.values())
+    shown = [(i, name, value) for i, (name, value) in enumerate(parts.items()) if value > 0.0]
+    bars = "".join(f"<div class='c{i}' style='flex:{value / total:.4f}'></div>" for i, _, value in shown)
+    keys = "".join(
+        f"<span class='key c{i}'>{escape(name)} {value:,.0f} s, {value / total:.0%}</span>" for i, name, value in shown
+    )
+    caption = f"<figcaption>{escape(title)}</figcaption>"
+    return f"<figure>{caption}<div class='split'>{bars}</div><div class='legend'>{keys}</div></figure>"
 
 
 TINY = 1e-300

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from robot_rl.charts import Line, interval_bar, line_chart
+from robot_rl.charts import Line, interval_bar, line_chart, split_bar
 from robot_rl.metrics import METRICS_FILE, read_metrics, series
 
 VIDEO_LIMIT_BYTES = 6_000_000
@@ -36,6 +36,7 @@ def write_report(folder: Path) -> Path:
         _cards(summary),
         _evaluations(summary),
         _curves(rows, summary),
+        _time(rows, summary),
         _pictures(folder),
         _configuration(folder, summary),
     ]
@@ -117,6 +118,17 @@ def _curves(rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]) -> 
             charts.append(line_chart(title, [Line(name, points)], steps))
     note = "<p class='lead'>The dashed line is the behaviour-cloned base.</p>" if "base_success" in summary else ""
     return f"<h2>Training</h2>{note}<div class='charts'>{''.join(charts)}</div>"
+
+
+def _time(rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]) -> str:
+    figures = []
+    if robot := summary.get("training_robot_s"):
+        figures.append(split_bar("The robot's time in training", robot))
+    last = rows[-1] if rows else {}
+    if "actor_wait_s" in last:
+        waits = {"environment": last["learner_wait_s"], "updates": last["actor_wait_s"]}
+        figures.append(split_bar("Wall time since updates began: who waited for whom", waits))
+    return f"<h2>Where the time went</h2><div class='charts'>{''.join(figures)}</div>" if figures else ""
 
 
 def _pictures(folder: Path) -> str:

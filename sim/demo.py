@@ -118,6 +118,11 @@ class DemoRun:
             "intervention_steps_last_20": last.share_of_steps,
             "person_seconds": (demo_steps + sum(tally.human_steps)) / hz,
             "person_seconds_demos": demo_steps / hz,
+            "training_robot_s": {
+                "policy acts": (tally.env_steps - sum(tally.human_steps)) / hz,
+                "person drives": sum(tally.human_steps) / hz,
+                "resets": tally.reset_s,
+            },
             "training_s": tally.wall_s,
             "stages_s": stages,
             "evaluations": dict(evaluations),

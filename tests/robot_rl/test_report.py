@@ -36,13 +36,14 @@ def run_folder(tmp_path: Path) -> Path:
         "wall_s": 402.0, "updates": 9_500, "demos": 20, "base_success": 0.51, "success": 0.97,
         "success_low": policy["success_low"],
         "cycle_s": 4.25, "interventions_first_20": 1.35, "interventions_last_20": 0.05, "person_seconds": 312.0,
+        "training_robot_s": {"policy acts": 900.0, "person drives": 0.0, "resets": 100.0},
         "evaluations": {"policy": policy, "blind": evaluation(14, 100)},
     }  # fmt: skip
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     with MetricsLog(tmp_path) as log:
         for step in range(100, 1100, 100):
             row = {"success": step / 1000, "intervention_rate": 0.1, "episode_steps": 50, "autonomous_episodes": 5}
-            log.log(step, row)
+            log.log(step, row | {"learner_wait_s": 30.0, "actor_wait_s": 10.0})
     return tmp_path
 
 
@@ -81,6 +82,12 @@ def test_report_shows_the_test_with_its_interval_and_the_floor_beside_it(run_fol
     assert "97.0%" in page and "93.6% – 98.6%" in page and "194/200" in page
     assert "blind script" in page and "14.0%" in page
     assert "1.35 → 0.05" in page
+
+
+def test_report_shows_where_the_time_went(run_folder: Path) -> None:
+    page = write_report(run_folder).read_text()
+    assert "policy acts 900 s, 90%" in page and "resets 100 s, 10%" in page and "person drives" not in page
+    assert "environment 30 s, 75%" in page and "updates 10 s, 25%" in page
 
 
 def test_a_run_without_pictures_or_metrics_still_has_a_report(run_folder: Path) -> None:
