@@ -86,7 +86,7 @@ def test_report_shows_the_test_with_its_interval_and_the_floor_beside_it(run_fol
 
 def test_report_shows_where_the_time_went(run_folder: Path) -> None:
     page = write_report(run_folder).read_text()
-    assert "policy acts 900 s, 90%" in page and "resets 100 s, 10%" in page and "person drives" not in page
+    assert "policy acts 900 s, 90%" in page and "resets 100 s, 10%" in page and "person drives 0" not in page
     assert "environment 30 s, 75%" in page and "updates 10 s, 25%" in page
 
 
