@@ -19,13 +19,18 @@ DOMAINS = 100
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def domain() -> str:
+    """This process's own, so that what others run does not meddle."""
+    return str(1 + os.getpid() % DOMAINS)
+
+
 class RosCell:
     """Starts ``nodes`` (those of the twin by default) in a folder of their own and keeps them running."""
 
     def __init__(
         self, cameras: Sequence[str] = (), person: str = "none", takeover: str = "watchful", cell: str = "twin"
     ):
-        os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % DOMAINS)
+        os.environ["ROS_DOMAIN_ID"] = domain()
         self.folder = Path(tempfile.mkdtemp(prefix="ros-"))  # pytest's folders are too long for a socket's name
         self.log = self.folder / "steps.log"
         nodes = twin_nodes(cell, "reach", cameras, self.folder, person, takeover, log=str(self.log))
@@ -60,6 +65,18 @@ class RosCell:
         while not self._stop.wait(0.1):
             with suppress(NodeDied):
                 self.supervisor.run(self._stop)
+
+
+def ask_patiently(robot: RosRobot, do: str, limit_s: float = 20.0) -> str:
+    """As an operator does, who is told to wait (S10, S11): ask again until it is granted. Raises the last refusal."""
+    deadline_s = robot.clock.now() + limit_s
+    while True:
+        try:
+            return robot.ask(do)
+        except RuntimeError:
+            if robot.clock.now() > deadline_s:
+                raise
+        robot.clock.sleep_until(robot.clock.now() + 0.1)
 
 
 class RobotOfItsOwnCell(RosRobot):

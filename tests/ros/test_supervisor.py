@@ -104,9 +104,16 @@ def test_a_frozen_node_is_ended_too(supervise, tmp_path):
     assert supervisor.processes["teleop"].returncode == 0
 
 
-def test_it_ends_with_the_node_that_it_waits_for(supervise):
-    supervisor = supervise(Script("actor", "actor_node", source="import sys; sys.exit(3)"))
-    assert supervisor.run(Event(), until="actor") == 3
+def test_it_ends_when_one_that_it_waits_for_is_done(supervise):
+    supervisor = supervise(Script("learner", "", restarts=True, source=""))
+    supervisor.run(Event(), until=("learner", "actor"))
+    assert supervise.said == []
+
+
+def test_an_actor_that_fails_ends_it_all(supervise):
+    supervisor = supervise(Script("actor", "actor_node", source="import sys; sys.exit('no twin')"))
+    with pytest.raises(NodeDied, match=r"actor ended \(exit code 1\): no twin"):
+        supervisor.run(Event(), until=("learner", "actor"))
 
 
 def test_the_table_of_a_twin_is_that_of_a_robot_and_the_twin():
