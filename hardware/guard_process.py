@@ -227,10 +227,10 @@ def run_guard(
     return process.times
 
 
-def take_priority() -> bool:
-    """Real-time scheduling for this thread and those it starts, where the system grants it."""
+def take_priority(priority: int = _PRIORITY) -> bool:
+    """Real-time scheduling for this thread and those it starts, where the system grants it; the guard's by default."""
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except (PermissionError, AttributeError):
         return False
     return True

@@ -11,7 +11,9 @@ from pathlib import Path
 from threading import Event, Thread
 
 from hardware.cell import load_cell
-from robot_rl_nodes.node_table import NodeSpec, twin_nodes
+from hardware.guard_process import take_priority
+from robot_rl_nodes.node_table import NodeSpec, ProcessSpec, twin_nodes
+from robot_rl_nodes.ros import PRIORITY
 from robot_rl_nodes.ros_robot import RosRobot
 from robot_rl_nodes.supervisor import NodeDied, Supervisor
 
@@ -38,10 +40,11 @@ class RosCell:
         self.supervisor = Supervisor(self.changed(nodes), self.folder / "logs", self.said.append)
         self._stop = Event()
         self.supervisor.start()
+        take_priority(PRIORITY)  # As an actor node does; whoever measures or tests here keeps time too.
         self._watch = Thread(target=self._run, daemon=True)
         self._watch.start()
 
-    def changed(self, nodes: list[NodeSpec]) -> list[NodeSpec]:
+    def changed(self, nodes: list[NodeSpec]) -> Sequence[ProcessSpec]:
         """For those who start others."""
         return nodes
 
@@ -52,11 +55,16 @@ class RosCell:
         """All that a node has logged."""
         return (self.folder / "logs" / f"{name}.log").read_text()
 
-    def close(self, keep: bool = False) -> None:
-        """End everything; ``keep`` the folder."""
+    def stop_watching(self) -> None:
+        """Nothing that ends is started again."""
         self._stop.set()
         self._watch.join(5.0)
+
+    def close(self, keep: bool = False) -> None:
+        """End everything; ``keep`` the folder."""
+        self.stop_watching()
         self.supervisor.stop()
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 

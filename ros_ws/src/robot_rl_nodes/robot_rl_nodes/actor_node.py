@@ -12,6 +12,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from robot_rl.actor import act
+from robot_rl.keys import actor_keys, default_endpoint
+from robot_rl.rollout import EnvSpec
 from robot_rl.stopping import Stopping
 from robot_rl_nodes.operator_desk import OperatorDesk
 from robot_rl_nodes.parameters import declare, parameter
@@ -38,10 +41,6 @@ def run(node: Any, stop: Event) -> None:
     """Act until the learner has enough, or SIGTERM or SIGINT."""
     given = declare(node, ActorParameters)
     with Stopping() as stopping:
-        from robot_rl.actor import act
-        from robot_rl.keys import actor_keys, default_endpoint
-        from robot_rl.rollout import EnvSpec
-
         stopping.asked = stop.is_set()
         keys = actor_keys(Path(given.keys), given.key_name) if given.keys else None
         desk, say = OperatorDesk(node, given.wait_for_start, stopping), node.get_logger().info

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from threading import Event, Thread
 from typing import Any
 
+from hardware.guard_process import take_priority
 from robot_rl_nodes.topics import Topic
 
 MISSING = (
@@ -22,6 +23,8 @@ MISSING = (
     "pip install 'robot-rl[ros]'"
 )
 _SPIN_S = 0.5
+PRIORITY = 10
+"""Of the nodes, below the guard's and above all that keeps no time."""
 
 
 def distribution() -> str:
@@ -35,8 +38,9 @@ def distribution() -> str:
 
 def set_environment() -> None:
     """Before the first node: images that arrive (shared memory large enough for them), discovery on this host alone,
-    and messages that refuse values of a wrong type. What the user has set stays."""
+    messages that refuse values of a wrong type, and no threads for small networks. What the user has set stays."""
     name = distribution()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     profile = "FASTRTPS_DEFAULT_PROFILES_FILE" if name in ("humble", "jazzy") else "FASTDDS_DEFAULT_PROFILES_FILE"
     os.environ.setdefault(profile, str(files("robot_rl_nodes") / "fastdds_profile.xml"))
     os.environ.setdefault("ROS_PYTHON_CHECK_FIELDS", "1")
@@ -122,6 +126,7 @@ def run_node(name: str, run: Callable[[Any, Event], None]) -> int:
     stop = Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
+    take_priority(PRIORITY)  # Before the middleware starts its threads, which are to have it too.
     try:
         start(sys.argv)
         import rclpy
