@@ -21,6 +21,7 @@ from sensor_msgs.msg import JointState
 from hardware.cell import load_cell
 from hardware.interfaces import GuardMode
 from robot_rl.demonstrations import collect_demos
+from robot_rl.env import FAILURES
 from robot_rl.episodes import EpisodeStore, read_episode
 from robot_rl.metrics import METRICS_FILE, read_metrics
 from robot_rl.rollout import EnvSpec
@@ -56,6 +57,10 @@ class LearningCell(RosCell):
         """What the learner has reported."""
         return read_metrics(self.run / METRICS_FILE) if (self.run / METRICS_FILE).exists() else []
 
+    def starts(self) -> int:
+        """How often the learner has come to serve."""
+        return self.words(LEARNER).count("learning; actors come to")
+
     def wait_for(self, happened: Callable[[], bool], what: str) -> float:
         """How long it took, s."""
         began = time.monotonic()
@@ -74,7 +79,7 @@ class Listener:
     commands: list[tuple[float, int]] = field(default_factory=list)
     """When each came, and its session: an episode's, a reset begins another."""
     held: list[tuple[float, str]] = field(default_factory=list)
-    """When the guard held, and why."""
+    """When the guard held, and why, other than by the motion's own doing."""
 
     def __post_init__(self) -> None:
         node = self.robot.node
@@ -86,7 +91,7 @@ class Listener:
 
     def _tick(self, message: JointState) -> None:
         executed = from_tick(message).executed
-        if executed.mode in (GuardMode.HOLD, GuardMode.FAULT):
+        if executed.mode in (GuardMode.HOLD, GuardMode.FAULT) and not executed.reason.startswith(FAILURES):
             self.held.append((time.monotonic(), executed.reason.partition(" (over")[0]))
 
     def between(self, since_s: float, until_s: float) -> dict[str, Any]:
@@ -102,16 +107,18 @@ class Listener:
 
 
 def strike(cell: LearningCell, listener: Listener, name: str) -> dict[str, Any]:
-    """Once: what the actor and the guard did in the time before, in the fault, and until the learner reports again."""
+    """Once: what the actor and the guard did in the time before, in the fault, and until the learner is back: a killed
+    one once it serves, a frozen one once it reports."""
     began = time.monotonic()
     time.sleep(WINDOW_S)
-    struck, seen = time.monotonic(), len(cell.rows())
+    struck, killed = time.monotonic(), FAULTS[name] is signal.SIGKILL
+    signs = cell.starts if killed else lambda: len(cell.rows())
     cell.supervisor.processes[LEARNER].send_signal(FAULTS[name])
-    if FAULTS[name] is signal.SIGSTOP:
+    if not killed:
         time.sleep(WINDOW_S)
-        seen = len(cell.rows())
         cell.supervisor.processes[LEARNER].send_signal(signal.SIGCONT)
-    back_s = cell.wait_for(lambda: len(cell.rows()) != seen, "a report of the learner")
+    seen = signs()
+    back_s = cell.wait_for(lambda: signs() != seen, "the learner's return")
     time.sleep(max(0.0, struck + WINDOW_S - time.monotonic()))
     after = listener.between(struck, time.monotonic())
     before = {f"before_{key}": value for key, value in listener.between(began, struck).items()}
@@ -120,14 +127,15 @@ def strike(cell: LearningCell, listener: Listener, name: str) -> dict[str, Any]:
 
 
 def lost_steps(cell: LearningCell) -> tuple[int, int]:
-    """Of the steps in the actor's files, how many the learner lacks in the end, and how many there are."""
+    """Of the steps in the actor's files, how many the learner lacks in the end, and how many there are. It may have one
+    more: the last of the episode under way is whole in no file."""
     for name in (ACTOR, LEARNER):  # The actor first: it delivers what it still has.
         cell.supervisor.processes[name].send_signal(signal.SIGTERM)
         cell.supervisor.processes[name].wait(PATIENCE_S)
     store = EpisodeStore(cell.run / "episodes")
     taken = sum(len(read_episode(cell.run / "episodes" / row.path).steps) for row in store.list())
     store.close()
-    return taken - json.loads((cell.run / "policy" / "policy.json").read_text())["step"], taken
+    return max(0, taken - json.loads((cell.run / "policy" / "policy.json").read_text())["step"]), taken
 
 
 def measure(repeats: int, only: str = "") -> dict[str, Any]:

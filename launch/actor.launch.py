@@ -18,6 +18,7 @@ ARGUMENTS = {
     "out": ("runs/ros", "folder of the run; one that was begun goes on"),
     "seed": ("0", "seed of everything random"),
     "endpoint": ("", "where the learner listens; by default a socket that only you can reach"),
+    "env": ("", "gymnasium id of the environment over the topics, as module:Name-v0; the twin's by default"),
     "wait_for_start": ("false", "each episode begins when the operator calls episode/start"),
 }
 

@@ -123,16 +123,18 @@ def learning(
     seed: int = 0,
     endpoint: str = "",
     wait_for_start: bool = False,
+    env: str = "",
 ) -> list[CommandSpec | NodeSpec]:
-    """The learner, and the actor that acts for it, at the two ends of a link at ``endpoint`` (this user's by default).
-    Both keep what they have in ``out``."""
+    """The learner, and the actor that acts for it in ``env`` (the twin's task by default), at the two ends of a link at
+    ``endpoint`` (this user's by default). Both keep what they have in ``out``."""
     link = endpoint or default_endpoint()
     words = ["--preset", preset, "--env-steps", str(env_steps), "--out", out, "--seed", str(seed), "--endpoint", link]
     words += ["--demos", demos] if demos else []
     acting: dict[str, str | float | bool] = {"cell": cell, "folder": str(folder), "out": out, "seed": seed}
+    acting |= {"env": env, "endpoint": link, "wait_for_start": wait_for_start}
     return [
         CommandSpec(LEARNER, ("learner", *words), restarts=True),
-        NodeSpec(ACTOR, "actor_node", {**acting, "endpoint": link, "wait_for_start": wait_for_start}),
+        NodeSpec(ACTOR, "actor_node", acting),
     ]
 
 

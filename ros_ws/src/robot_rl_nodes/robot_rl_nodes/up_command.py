@@ -47,6 +47,8 @@ class Up:
     """Folder for the run and the nodes' logs; a fresh one under runs/ by default. A run that was begun goes on."""
     endpoint: str | None = None
     """With the learner: where it listens; by default a socket that only you can reach."""
+    env: str = ""
+    """With the learner: gymnasium id of the environment over the topics, as module:Name-v0; the twin's by default."""
     folder: Path | None = None
     """Where the processes meet (sockets, the guard's lock and black box); the cell's own by default."""
     log: Path | None = None
@@ -101,9 +103,11 @@ class Up:
             log = str(self.log or "")
             nodes += twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
         if self.with_learner:
+            if self.what == "robot" and not self.env:
+                raise ValueError("a real cell has no task of its own yet: give yours by --env module:Name-v0")
             LearnerCommand(preset=self.preset, config=preset(self.preset), demos=self.demos).require_demos()
             run = (self.preset, self.env_steps, str(self.demos or ""), str(out), self.seed, self.endpoint or "")
-            nodes += learning(self.cell, folder, *run)
+            nodes += learning(self.cell, folder, *run, env=self.env)
         return nodes
 
 
