@@ -40,7 +40,7 @@ class RosCell:
         self.supervisor = Supervisor(self.changed(nodes), self.folder / "logs", self.said.append)
         self._stop = Event()
         self.supervisor.start()
-        take_priority(PRIORITY)  # As an actor node does; whoever measures or tests here keeps time too.
+        take_priority(PRIORITY)  # Whoever measures or tests here keeps time as an actor does.
         self._watch = Thread(target=self._run, daemon=True)
         self._watch.start()
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from hardware.guard_process import take_priority
 from robot_rl.actor import act
 from robot_rl.keys import actor_keys, default_endpoint
 from robot_rl.rollout import EnvSpec
 from robot_rl.stopping import Stopping
 from robot_rl_nodes.operator_desk import OperatorDesk
 from robot_rl_nodes.parameters import declare, parameter
-from robot_rl_nodes.ros import Spinning, run_node
+from robot_rl_nodes.ros import PRIORITY, Spinning, run_node
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def run(node: Any, stop: Event) -> None:
         spec, spinning = EnvSpec(given.env, {"cell": given.cell, "folder": given.folder}), Spinning(node)
         try:
             env = spec.make()
+            take_priority(PRIORITY)
             env.task = desk.over(env.task)  # type: ignore[arg-type]
             endpoint, whose = given.endpoint or default_endpoint(), {"seed": given.seed, "actor": given.actor}
             done = act(Path(given.out), env, spec, endpoint, stopping, keys, say=say, **whose)

@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from threading import Event, Thread
 from typing import Any
 
-from hardware.guard_process import take_priority
 from robot_rl_nodes.topics import Topic
 
 MISSING = (
@@ -24,7 +23,7 @@ MISSING = (
 )
 _SPIN_S = 0.5
 PRIORITY = 10
-"""Of the nodes, below the guard's and above all that keeps no time."""
+"""Of nodes that are up: below the guard's, above all that keeps no time. Loading what a node needs keeps none."""
 
 
 def distribution() -> str:
@@ -126,7 +125,6 @@ def run_node(name: str, run: Callable[[Any, Event], None]) -> int:
     stop = Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    take_priority(PRIORITY)  # Before the middleware starts its threads, which are to have it too.
     try:
         start(sys.argv)
         import rclpy
