@@ -81,7 +81,7 @@ mutation: $(DEV)  ## do the guard's tests notice small changes of its core? hour
 test-ros: $(ROS)/.ready renderer  ## run the tests of the ROS 2 nodes, in an environment with DISTRO's wheels (kilted or jazzy)
 	OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 $(or $(ARGS),tests/ros tests/contracts/test_robot.py)
 
-demo-ros: $(ROS)/.ready renderer  ## train `reach` over ROS 2 processes: cameras, teleop with the scripted person, guarded arm, actor
+demo-ros: $(ROS)/.ready renderer  ## train `reach` over ROS 2 processes: cameras, scripted person, guarded arm, actor, learner
 	$(ROS)/bin/robot-rl record --task reach --episodes 10 --out runs/ros-demos
 	$(ROS)/bin/robot-rl up twin --task reach --cameras front --person expert --takeover no_progress --with-learner \
 	    --demos runs/ros-demos $(ARGS)

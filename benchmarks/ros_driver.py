@@ -11,7 +11,9 @@ from math import copysign
 from threading import Event
 
 from hardware.cell import load_cell
+from hardware.guard_process import take_priority
 from hardware.interfaces import ArmCommand, GuardMode, Pose
+from robot_rl_nodes.ros import PRIORITY
 from robot_rl_nodes.ros_robot import RosRobot
 
 SPEED_M_S, HALF_SWEEP_M, HZ = 0.12, 0.10, 10.0
@@ -21,6 +23,7 @@ def main() -> None:
     stop = Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     robot = RosRobot(load_cell("twin"), name="driver")
+    take_priority(PRIORITY)  # As an actor node does.
     clock, direction, due_s, target = robot.clock, 1.0, robot.clock.now(), None
     while not stop.is_set():
         executed = robot.observe().executed

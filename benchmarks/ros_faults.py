@@ -11,14 +11,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tyro
 
+from benchmarks.ros_judge import Event, judge, table
+from benchmarks.ros_learner_faults import measure
 from hardware.cell import Cell, load_cell
 from hardware.devices import Devices
 from hardware.interfaces import CameraFrame, GuardMode
@@ -28,7 +31,7 @@ from sim import remote_scene
 from sim.arm_server import read_log
 from tests.ros.ros_cell import RosCell
 
-STILL_M_S, STEP_S, WINDOW_S, FAST_M_S = 0.005, 0.002, 1.5, 0.09
+WINDOW_S, FAST_M_S = 1.5, 0.09
 FREEZE = "freeze"
 """While a file of this name is in the cell's folder, cameras repeat their pixels, counter and stamp going on."""
 
@@ -99,9 +102,11 @@ def _freeze(node: str) -> Fault:
 
 
 def _second_guard(cell: FaultCell) -> None:
+    """Start one, and wait until it is refused. At ordinary priority: this process's own would be its from the start."""
     node = next(node for node in cell.supervisor.nodes if node.name == GUARD)
-    # At ordinary priority: starting Python must not take the time of those that are watched.
-    subprocess.Popen(node.command, preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)))
+    ordinary = partial(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
+    refused = subprocess.run(node.command, preexec_fn=ordinary, timeout=60.0, check=False)
+    assert refused.returncode == 2
 
 
 def _restart_guard(cell: FaultCell) -> None:
@@ -127,22 +132,6 @@ FAULTS = (
     Fault("second guard", _second_guard, lambda cell: None),
     Fault(f"kill -9 {GUARD}", lambda cell: cell.signal(GUARD, signal.SIGKILL), _restart_guard),
 )
-
-
-@dataclass
-class Event:
-    """One injection, as judged."""
-
-    fault: str
-    at_s: float
-    held_by: str
-    recovered: str
-    undone_s: float
-    speed_m_s: float = 0.0
-    stop_s: float = 0.0
-    travel_m: float = 0.0
-    travel_after_m: float = 0.0
-    """In the second after the fault was undone and before the operator did anything."""
 
 
 def set_off(robot: RosRobot, patience_s: float = 40.0) -> str:
@@ -184,66 +173,41 @@ def run_fault(cell: FaultCell, robot: RosRobot, fault: Fault, rng: np.random.Gen
     return Event(fault.name, at, held, set_off(robot), undone)
 
 
-def judge(log: Mapping[str, np.ndarray], event: Event) -> None:
-    """Fill in what the arm did; time in physics steps, as a busy machine slows the twin and not the laws of motion."""
-    clock = log["monotonic_s"]
-    position = np.stack([log[name] for name in "xyz"], axis=1)
-    speed = np.linalg.norm(np.stack([log[name] for name in ("vx", "vy", "vz")], axis=1), axis=1)
-    rows = np.flatnonzero((clock >= event.at_s) & (clock < event.undone_s))
-    after = np.flatnonzero((clock >= event.undone_s) & (clock < event.undone_s + 0.9))
-    moving = np.flatnonzero(speed[rows] >= STILL_M_S)
-    rest = int(moving[-1]) + 1 if len(moving) else 0
-    event.speed_m_s = float(speed[rows[0]])
-    event.stop_s = STEP_S * rest if rest < len(rows) else float("inf")
-    event.travel_m = float(np.linalg.norm(position[rows] - position[rows[0]], axis=1).max())
-    event.travel_after_m = float(np.linalg.norm(position[after] - position[after[0]], axis=1).max())
-
-
-def table(events: list[Event]) -> list[dict[str, Any]]:
-    """A row a fault, of its worst."""
-    rows = []
-    for name in dict.fromkeys(event.fault for event in events):
-        of = [event for event in events if event.fault == name]
-        rows.append(
-            {
-                "fault": name,
-                "repeats": len(of),
-                "worst_travel_mm": 1000 * max(event.travel_m for event in of),
-                "worst_stop_s": max(event.stop_s for event in of),
-                "worst_travel_after_mm": 1000 * max(event.travel_after_m for event in of),
-                "held_by": " / ".join(sorted({event.held_by.partition(" (over")[0] for event in of})),
-                "recovered": " / ".join(sorted({event.recovered for event in of})),
-            }
-        )
-    return rows
-
-
-def main(repeats: int = 3, only: str = "", seed: int = 0, out: Path | None = None) -> None:
-    """Run all faults, or those whose name contains ``only``; print the table, and write events and table to ``out``."""
+def sweep(repeats: int, only: str, seed: int) -> tuple[list[dict[str, Any]], list[Event]]:
+    """All faults of :data:`FAULTS`, or those whose name contains ``only``: the table, and what it is made of."""
+    faults = [fault for fault in FAULTS if only in fault.name]
+    if not faults:
+        return [], []
     rng, cell, events = np.random.default_rng(seed), FaultCell(cameras=["front"]), []
     try:
         robot = RosRobot(load_cell("twin"), name="operator")
         set_off(robot)
-        for fault in (fault for fault in FAULTS if only in fault.name):
+        for fault in faults:
             for _ in range(repeats):
-                events.append(run_fault(cell, robot, fault, rng))
-                print(
-                    f"{fault.name}: held by {events[-1].held_by}; {events[-1].recovered}", file=sys.stderr, flush=True
-                )
+                event = run_fault(cell, robot, fault, rng)
+                events.append(event)
+                print(f"{fault.name}: held by {event.held_by}; {event.recovered}", file=sys.stderr, flush=True)
         robot.close()
     finally:
         cell.close(keep=True)
     log = read_log(cell.log)
     for event in events:
         judge(log, event)
-    rows = table(events)
+    return table(events), events
+
+
+def main(repeats: int = 3, only: str = "", seed: int = 0, out: Path | None = None) -> None:
+    """Run all faults, or those whose name contains ``only``; print the table, and write events and table to ``out``."""
+    rows, events = sweep(repeats, only, seed)
     for row in rows:
         print(
             f"{row['fault']:<32} × {row['repeats']}  {row['worst_travel_mm']:6.1f} mm  {row['worst_stop_s']:6.3f} s  "
             f"after {row['worst_travel_after_mm']:5.1f} mm  {row['held_by']}  → {row['recovered']}"
         )
+    learner = measure(repeats, only)
     if out is not None:
-        out.write_text(json.dumps({"table": rows, "events": [asdict(event) for event in events]}, indent=1))
+        about = {"table": rows, "events": [asdict(event) for event in events], "learner": learner}
+        out.write_text(json.dumps(about, indent=1))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice, pairwise
 from math import hypot
 from pathlib import Path
@@ -227,11 +227,14 @@ def run_guard(
     return process.times
 
 
-def take_priority() -> bool:
-    """Real-time scheduling for this thread and those it starts, where the system grants it."""
+def take_priority(priority: int = _PRIORITY) -> bool:
+    """Real-time scheduling for all threads of this process and those they start, where the system grants it; by default
+    the guard's. All of them: one that waits for a processor with the interpreter's lock in hand stops the others."""
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    except (PermissionError, AttributeError):
+        for thread in os.listdir("/proc/self/task"):
+            with suppress(ProcessLookupError):  # It has ended since.
+                os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(priority))
+    except (PermissionError, AttributeError, FileNotFoundError):
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""The actor, over a cell or a twin that runs: it trains in its own process.
+"""A learner, and the actor that acts for it over a cell or a twin that runs.
 
 ros2 launch launch/actor.launch.py preset:=hil_serl demos:=demos out:=runs/peg
 """
@@ -8,7 +8,7 @@ from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
 from robot_rl_nodes.launching import actions
-from robot_rl_nodes.node_table import actor_node
+from robot_rl_nodes.node_table import learning
 
 ARGUMENTS = {
     "cell": ("twin", "cell by name, or the path of its .toml file"),
@@ -16,14 +16,17 @@ ARGUMENTS = {
     "env_steps": ("2500", "steps to train for"),
     "demos": ("", "folder of recorded demonstrations"),
     "out": ("runs/ros", "folder of the run; one that was begun goes on"),
+    "seed": ("0", "seed of everything random"),
+    "endpoint": ("", "where the learner listens; by default a socket that only you can reach"),
+    "env": ("", "gymnasium id of the environment over the topics, as module:Name-v0; the twin's by default"),
     "wait_for_start": ("false", "each episode begins when the operator calls episode/start"),
 }
 
 
 def start(context):
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    numbers = {"env_steps": int(given["env_steps"]), "wait_for_start": given["wait_for_start"].lower() == "true"}
-    return actions([actor_node(**{**given, **numbers})])
+    numbers = {name: int(given[name]) for name in ("env_steps", "seed")}
+    return actions(learning(**{**given, **numbers, "wait_for_start": given["wait_for_start"].lower() == "true"}))
 
 
 def generate_launch_description():

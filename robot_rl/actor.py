@@ -18,13 +18,17 @@ from typing import Any
 
 import numpy as np
 
+from robot_rl.description import Description
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
 from robot_rl.foreign import ForeignEnv
+from robot_rl.keys import ActorKeys
 from robot_rl.link import ActorEnd, deliver
+from robot_rl.link_actor import ZmqActorEnd
 from robot_rl.policy import Interface
 from robot_rl.policy_weights import Acting, WeightsGate, WeightsRefused
 from robot_rl.rollout import EnvSpec, Rollout
+from robot_rl.spool import Spool
 from robot_rl.stopping import Stopping
 from robot_rl.types import Episode
 
@@ -162,6 +166,33 @@ class Actor:
         backlog = self.link.state().backlog
         waiting = f", {backlog} steps wait for the learner" if backlog > 2 * len(episode.steps) else ""
         self._say(f"episode {episode.header.episode}: {outcome} in {len(episode.steps)} steps{waiting}")
+
+
+def act(
+    out: Path,
+    env: RobotEnv | ForeignEnv,
+    spec: EnvSpec,
+    endpoint: str,
+    stopping: Stopping,
+    keys: ActorKeys | None = None,
+    actor: int = 0,
+    max_steps: int | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Run an :class:`Actor` (which takes the ``options``) for the learner at ``endpoint``, with its spool in
+    ``out/spool``; what was done, for people. ValueError for an address that needs keys and has none."""
+    out.mkdir(parents=True, exist_ok=True)
+    spool = Spool(out / "spool")
+    link = ZmqActorEnd(endpoint, spool, Description.of(env, spec).to_json(), actor, keys)
+    say(f"delivering to {endpoint}")
+    run = f"{out.name}-{spool.id[:8]}"
+    try:
+        done = Actor(out, env, spec, link, run, actor=actor, say=say, **options).run(stopping, max_steps)
+    finally:
+        link.close()
+        spool.close()
+    return {**done, "undelivered": link.state().backlog}
 
 
 def _next_episode(out: Path) -> int:

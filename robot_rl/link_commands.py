@@ -43,7 +43,7 @@ class LearnerCommand(Configured):
         from robot_rl.serve import Serving, first_actor
         from robot_rl.stopping import Stopping
 
-        self._require_demos()
+        self.require_demos()
         keys = None if self.keys is None else learner_keys(self.keys)
         endpoint = self.endpoint or default_endpoint()
         out = self.folder(f"learner-{self.preset}")
@@ -63,7 +63,8 @@ class LearnerCommand(Configured):
         config = self.config
         return config.method == "rl" and (config.warmup == "base" or config.learner.actor != "gaussian")
 
-    def _require_demos(self) -> None:
+    def require_demos(self) -> None:
+        """Raises ValueError where the preset begins with demonstrations and there are none."""
         if self.demos is None and (self._over_base or self.config.method == "cloning"):
             raise ValueError(
                 f"preset '{self.preset}' begins with demonstrations: give --demos PATH (`robot-rl record` makes them)"
@@ -108,44 +109,33 @@ class ActorCommand(Command):
     """With less room on the disk no episode begins."""
 
     def run(self) -> Mapping[str, Any]:
-        from robot_rl.actor import Actor
-        from robot_rl.description import Description
+        from robot_rl.actor import act
         from robot_rl.keys import actor_keys, default_endpoint
-        from robot_rl.link_actor import ZmqActorEnd
-        from robot_rl.spool import Spool
         from robot_rl.stopping import Stopping
 
         keys = None if self.keys is None else actor_keys(self.keys, self.key_name)
-        endpoint = self.endpoint or default_endpoint()
         watched = preset(self.preset).person and self.env is None
         spec = self.env_spec(person=self.skill, takeover=self.takeover) if watched else self.env_spec()
         keep_pace = spec.id.startswith(f"{TWIN}:") if self.keep_pace is None else self.keep_pace
         out = self.folder(f"actor-{self.name()}")
-        out.mkdir(parents=True, exist_ok=True)
         with Stopping() as stopping:
-            env, spool = spec.make(), Spool(out / "spool")
-            link = ZmqActorEnd(endpoint, spool, Description.of(env, spec).to_json(), self.actor, keys)
-            say(f"delivering to {endpoint}")
-            actor = Actor(
+            done = act(
                 out,
-                env,
+                spec.make(),
                 spec,
-                link,
-                run=f"{out.name}-{spool.id[:8]}",
+                self.endpoint or default_endpoint(),
+                stopping,
+                keys=keys,
                 seed=self.seed,
                 actor=self.actor,
+                max_steps=self.max_steps,
                 max_behind=MAX_BEHIND if keep_pace else None,
                 min_free_bytes=int(self.min_free_gb * 1e9),
                 say=say,
             )
-            try:
-                done = actor.run(stopping, self.max_steps)
-            finally:
-                link.close()
-                spool.close()
             if stopping.asked:
                 raise KeyboardInterrupt
-        return {"out": out, **done, "undelivered": link.state().backlog}
+        return {"out": out, **done}
 
 
 @dataclass(kw_only=True)

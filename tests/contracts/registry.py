@@ -196,8 +196,9 @@ def ros_robot() -> RobotBench:
     pytest.importorskip("rclpy", reason="rclpy is not installed; `make test-ros` runs this")
     from tests.ros.ros_cell import RobotOfItsOwnCell
 
+    plan = make_task("reach").reset(np.random.default_rng(1), teleport=False)
     robot = RobotOfItsOwnCell()
-    return RobotBench(robot, robot.clock, make_task("reach").reset(np.random.default_rng(1), teleport=False))
+    return RobotBench(robot, robot.clock, plan=plan)
 
 
 CLOCKS: dict[str, Callable[[], Clock]] = {

@@ -11,12 +11,19 @@ from pathlib import Path
 from threading import Event, Thread
 
 from hardware.cell import load_cell
-from robot_rl_nodes.node_table import NodeSpec, twin_nodes
+from hardware.guard_process import take_priority
+from robot_rl_nodes.node_table import NodeSpec, ProcessSpec, twin_nodes
+from robot_rl_nodes.ros import PRIORITY
 from robot_rl_nodes.ros_robot import RosRobot
 from robot_rl_nodes.supervisor import NodeDied, Supervisor
 
 DOMAINS = 100
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def domain() -> str:
+    """This process's own, so that what others run does not meddle."""
+    return str(1 + os.getpid() % DOMAINS)
 
 
 class RosCell:
@@ -25,7 +32,7 @@ class RosCell:
     def __init__(
         self, cameras: Sequence[str] = (), person: str = "none", takeover: str = "watchful", cell: str = "twin"
     ):
-        os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % DOMAINS)
+        os.environ["ROS_DOMAIN_ID"] = domain()
         self.folder = Path(tempfile.mkdtemp(prefix="ros-"))  # pytest's folders are too long for a socket's name
         self.log = self.folder / "steps.log"
         nodes = twin_nodes(cell, "reach", cameras, self.folder, person, takeover, log=str(self.log))
@@ -33,10 +40,11 @@ class RosCell:
         self.supervisor = Supervisor(self.changed(nodes), self.folder / "logs", self.said.append)
         self._stop = Event()
         self.supervisor.start()
+        take_priority(PRIORITY)  # Whoever measures or tests here keeps time as an actor does.
         self._watch = Thread(target=self._run, daemon=True)
         self._watch.start()
 
-    def changed(self, nodes: list[NodeSpec]) -> list[NodeSpec]:
+    def changed(self, nodes: list[NodeSpec]) -> Sequence[ProcessSpec]:
         """For those who start others."""
         return nodes
 
@@ -47,11 +55,16 @@ class RosCell:
         """All that a node has logged."""
         return (self.folder / "logs" / f"{name}.log").read_text()
 
-    def close(self, keep: bool = False) -> None:
-        """End everything; ``keep`` the folder."""
+    def stop_watching(self) -> None:
+        """Nothing that ends is started again."""
         self._stop.set()
         self._watch.join(5.0)
+
+    def close(self, keep: bool = False) -> None:
+        """End everything; ``keep`` the folder."""
+        self.stop_watching()
         self.supervisor.stop()
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -60,6 +73,18 @@ class RosCell:
         while not self._stop.wait(0.1):
             with suppress(NodeDied):
                 self.supervisor.run(self._stop)
+
+
+def ask_patiently(robot: RosRobot, do: str, limit_s: float = 20.0) -> str:
+    """As an operator does, who is told to wait (S10, S11): ask again until it is granted. Raises the last refusal."""
+    deadline_s = robot.clock.now() + limit_s
+    while True:
+        try:
+            return robot.ask(do)
+        except RuntimeError:
+            if robot.clock.now() > deadline_s:
+                raise
+        robot.clock.sleep_until(robot.clock.now() + 0.1)
 
 
 class RobotOfItsOwnCell(RosRobot):

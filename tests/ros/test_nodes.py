@@ -18,7 +18,7 @@ from hardware.interfaces import ArmCommand, GuardMode, Source
 from robot_rl.rollout import EnvSpec
 from robot_rl_nodes import topics
 from robot_rl_nodes.topics import TOPICS
-from tests.ros.ros_cell import RosCell
+from tests.ros.ros_cell import RosCell, ask_patiently
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,7 @@ def test_the_operator_holds_and_resumes(env):
         assert time.monotonic() < deadline
     with pytest.raises(RuntimeError, match=r"S11|brakes"):
         robot.ask("resume")
-    time.sleep(1.0)
-    assert "ARMED" in robot.ask("resume")
+    assert "ARMED" in ask_patiently(robot, "resume")
 
 
 def test_a_second_guard_is_refused(cell):

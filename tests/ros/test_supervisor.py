@@ -10,8 +10,9 @@ from threading import Event, Thread
 
 import pytest
 
-from robot_rl_nodes.node_table import GUARD, NodeSpec, robot_nodes, twin_nodes
+from robot_rl_nodes.node_table import GUARD, NodeSpec, learning, robot_nodes, twin_nodes
 from robot_rl_nodes.supervisor import MAX_RESTARTS, NodeDied, Supervisor
+from robot_rl_nodes.up_command import Up
 
 LIVES = """
 import signal, sys, time
@@ -104,9 +105,16 @@ def test_a_frozen_node_is_ended_too(supervise, tmp_path):
     assert supervisor.processes["teleop"].returncode == 0
 
 
-def test_it_ends_with_the_node_that_it_waits_for(supervise):
-    supervisor = supervise(Script("actor", "actor_node", source="import sys; sys.exit(3)"))
-    assert supervisor.run(Event(), until="actor") == 3
+def test_it_ends_when_one_that_it_waits_for_is_done(supervise):
+    supervisor = supervise(Script("learner", "", restarts=True, source=""))
+    supervisor.run(Event(), until=("learner", "actor"))
+    assert supervise.said == []
+
+
+def test_an_actor_that_fails_ends_it_all(supervise):
+    supervisor = supervise(Script("actor", "actor_node", source="import sys; sys.exit('no twin')"))
+    with pytest.raises(NodeDied, match=r"actor ended \(exit code 1\): no twin"):
+        supervisor.run(Event(), until=("learner", "actor"))
 
 
 def test_the_table_of_a_twin_is_that_of_a_robot_and_the_twin():
@@ -118,3 +126,16 @@ def test_the_table_of_a_twin_is_that_of_a_robot_and_the_twin():
 def test_a_camera_that_the_cell_does_not_have_is_refused():
     with pytest.raises(ValueError, match="did you mean 'front'"):
         robot_nodes("twin", cameras=["frnt"])
+
+
+@pytest.mark.parametrize(("what", "says"), [("robot", "no task of its own"), ("twin", "begins with demonstrations")])
+def test_a_learner_with_nothing_to_learn_from_is_refused_before_anything_starts(what, says, tmp_path):
+    with pytest.raises(ValueError, match=says):
+        Up(what=what, with_learner=True).nodes(tmp_path)
+
+
+def test_learner_and_actor_meet_at_one_place_and_only_the_learner_is_started_again():
+    learner, actor = learning("twin", endpoint="ipc:///tmp/x", env="mine:Cell-v0")
+    assert (learner.restarts, actor.restarts) == (True, False)
+    assert "ipc:///tmp/x" in learner.command
+    assert {"endpoint:='ipc:///tmp/x'", "env:='mine:Cell-v0'"} <= set(actor.command)

@@ -1,21 +1,25 @@
-"""The actor: an environment over the cell's topics, a policy, and, until it has a process of its own, the learner.
+"""The actor: steps an environment over the cell's topics for a learner at the other end of a link
+(:mod:`robot_rl.actor`), which is another process and may be gone.
 
 The operator starts, stops and labels episodes by services (:data:`robot_rl_nodes.topics.EPISODE_SERVICES`).
 """
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+from hardware.guard_process import take_priority
+from robot_rl.actor import act
+from robot_rl.keys import actor_keys, default_endpoint
+from robot_rl.rollout import EnvSpec
+from robot_rl.stopping import Stopping
 from robot_rl_nodes.operator_desk import OperatorDesk
 from robot_rl_nodes.parameters import declare, parameter
-from robot_rl_nodes.ros import Spinning, run_node
+from robot_rl_nodes.ros import PRIORITY, Spinning, run_node
 
 
 @dataclass(frozen=True)
@@ -25,40 +29,34 @@ class ActorParameters:
     cell: str = parameter("twin", "cell by name, or the path of its .toml file")
     folder: str = parameter("", "where the processes of the cell meet; the cell's own by default")
     env: str = parameter("robot_rl_nodes.envs:Cell-v0", "gymnasium id of the environment over the topics")
-    preset: str = parameter("hil_serl", "what learns and how")
-    env_steps: int = parameter(2_500, "steps to train for", 1, 10_000_000)
-    demos: str = parameter("", "folder of recorded demonstrations")
-    out: str = parameter("runs/ros", "folder of the run; one that was begun goes on")
+    endpoint: str = parameter("", "where the learner listens; by default this machine's own")
+    keys: str = parameter("", "folder with this actor's key pair and the learner's public key")
+    key_name: str = parameter("actor", "name of this actor's key pair in that folder")
+    actor: int = parameter(0, "number of this actor, where several feed one learner", 0, 1_000)
+    out: str = parameter("runs/ros", "folder for episodes and for steps that the learner does not have yet")
     seed: int = parameter(0, "seed of everything random", 0, 2**31 - 1)
-    utd_ratio: int = parameter(8, "updates a step; they share the step's time with the policy", 1, 64)
     wait_for_start: bool = parameter(False, "each episode begins when the operator calls episode/start")
 
 
 def run(node: Any, stop: Event) -> None:
-    """Train until done; SIGTERM and SIGINT leave a checkpoint, as Ctrl-C does everywhere."""
-    from robot_rl.rollout import EnvSpec
-    from robot_rl_nodes.run_plan import trainer
-
+    """Act until the learner has enough, or SIGTERM or SIGINT."""
     given = declare(node, ActorParameters)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, signal.default_int_handler)
-    spec = EnvSpec(given.env, {"cell": given.cell, "folder": given.folder})
-    desk = OperatorDesk(node, given.wait_for_start)
-    spinning = Spinning(node)
-
-    def progress(row: Mapping[str, float]) -> None:
-        shown = {key: row[key] for key in ("env_steps", "success", "intervention_rate", "episodes")}
-        node.get_logger().info("  ".join(f"{key} {value:.3g}" for key, value in shown.items()))
-
-    try:
-        numbers = (given.env_steps, given.utd_ratio, given.seed)
-        training = trainer(Path(given.out), spec, given.preset, given.demos, *numbers, progress)
-        training.env.task = desk.over(training.env.task)  # type: ignore[arg-type]
-        training.run()
-    except KeyboardInterrupt:
-        node.get_logger().info(f"stopped; {given.out} goes on from its checkpoint")
-    finally:
-        spinning.close()
+    with Stopping() as stopping:
+        stopping.asked = stop.is_set()
+        keys = actor_keys(Path(given.keys), given.key_name) if given.keys else None
+        desk, say = OperatorDesk(node, given.wait_for_start, stopping), node.get_logger().info
+        spec, spinning = EnvSpec(given.env, {"cell": given.cell, "folder": given.folder}), Spinning(node)
+        try:
+            env = spec.make()
+            take_priority(PRIORITY)
+            env.task = desk.over(env.task)  # type: ignore[arg-type]
+            endpoint, whose = given.endpoint or default_endpoint(), {"seed": given.seed, "actor": given.actor}
+            done = act(Path(given.out), env, spec, endpoint, stopping, keys, say=say, **whose)
+            say("  ".join(f"{key} {value}" for key, value in done.items()))
+        except KeyboardInterrupt:
+            say("stopped while waiting for episode/start")
+        finally:
+            spinning.close()
 
 
 def main() -> int:

@@ -14,11 +14,12 @@ from sensor_msgs.msg import Image, JointState
 
 from hardware.cell import load_cell
 from hardware.clock import RealClock
+from hardware.guard_process import take_priority
 from robot_rl_nodes import topics
 from robot_rl_nodes.cell_devices import devices_for, patiently
 from robot_rl_nodes.diagnostics import Health
 from robot_rl_nodes.parameters import declare, parameter
-from robot_rl_nodes.ros import qos, run_node
+from robot_rl_nodes.ros import PRIORITY, qos, run_node
 from robot_rl_nodes.standard_messages import FrameMark, ImageWriter, to_mark
 
 
@@ -44,6 +45,7 @@ def run(node: Any, stop: Event) -> None:
     show = node.create_publisher(Image, images.name, qos(images))
     settings, write = cell.cameras[given.camera], ImageWriter(given.camera)
     health, sent, look_s = Health(node, clock), -1, clock.now()
+    take_priority(PRIORITY)
     while not stop.is_set():
         newest = camera.newest()
         if newest is not None and newest.sequence > sent:

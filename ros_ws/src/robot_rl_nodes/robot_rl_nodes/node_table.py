@@ -1,4 +1,4 @@
-"""Which nodes make a cell, and what each is started with: one table for ``robot-rl up`` and the launch files."""
+"""Which processes make a cell, and what each is started with: one table for ``robot-rl up`` and the launch files."""
 
 from __future__ import annotations
 
@@ -6,24 +6,44 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from hardware.cell import Cell, load_cell
+from robot_rl.keys import default_endpoint
 from robot_rl_nodes.cell_devices import require_camera
 
 TWIN_DEVICES = "sim.remote_scene:devices"
 GUARD = "arm"
 """Name of the node that holds the arm: first to be stopped, never restarted by itself."""
+LEARNER, ACTOR = "learner", "actor"
+"""Either ends by itself, with the exit code 0, where the learner has all the steps of its run."""
+
+
+class ProcessSpec(Protocol):
+    """One process."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def restarts(self) -> bool:
+        """Whether it is started again when it ends by itself."""
+        ...
+
+    @property
+    def command(self) -> list[str]:
+        """The whole command line."""
+        ...
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One process."""
+    """A :class:`ProcessSpec` that is a node."""
 
     name: str
     module: str
     parameters: Mapping[str, str | float | bool] = field(default_factory=dict)
     restarts: bool = False
-    """Whether it is started again when it ends by itself."""
 
     @property
     def arguments(self) -> list[str]:
@@ -36,8 +56,22 @@ class NodeSpec:
 
     @property
     def command(self) -> list[str]:
-        """The whole command line: no installed package is looked up."""
+        """No installed package is looked up."""
         return [sys.executable, *self.arguments]
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """A :class:`ProcessSpec` that is a command of ``robot-rl``: no node, and it keeps no time."""
+
+    name: str
+    words: tuple[str, ...]
+    restarts: bool = False
+
+    @property
+    def command(self) -> list[str]:
+        """It gets what time the others leave, also where they were started with real-time priority."""
+        return ["chrt", "--other", "0", "nice", "-n", "5", sys.executable, "-m", "robot_rl", *self.words]
 
 
 def robot_nodes(
@@ -79,9 +113,29 @@ def twin_nodes(
     return [twin, *robot_nodes(cell, task, cameras, folder, TWIN_DEVICES, clock=False)]
 
 
-def actor_node(**parameters: str | float | bool) -> NodeSpec:
-    """The actor, with parameters of :class:`robot_rl_nodes.actor_node.ActorParameters`."""
-    return NodeSpec("actor", "actor_node", parameters)
+def learning(
+    cell: str,
+    folder: Path | str = "",
+    preset: str = "hil_serl",
+    env_steps: int = 2_500,
+    demos: str = "",
+    out: str = "runs/ros",
+    seed: int = 0,
+    endpoint: str = "",
+    wait_for_start: bool = False,
+    env: str = "",
+) -> list[CommandSpec | NodeSpec]:
+    """The learner, and the actor that acts for it in ``env`` (the twin's task by default), at the two ends of a link at
+    ``endpoint`` (this user's by default). Both keep what they have in ``out``."""
+    link = endpoint or default_endpoint()
+    words = ["--preset", preset, "--env-steps", str(env_steps), "--out", out, "--seed", str(seed), "--endpoint", link]
+    words += ["--demos", demos] if demos else []
+    acting: dict[str, str | float | bool] = {"cell": cell, "folder": str(folder), "out": out, "seed": seed}
+    acting |= {"env": env, "endpoint": link, "wait_for_start": wait_for_start}
+    return [
+        CommandSpec(LEARNER, ("learner", *words), restarts=True),
+        NodeSpec(ACTOR, "actor_node", acting),
+    ]
 
 
 def _cameras(cell: Cell, wanted: Sequence[str] | None) -> list[str]:

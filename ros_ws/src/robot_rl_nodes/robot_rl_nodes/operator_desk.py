@@ -10,14 +10,17 @@ import numpy as np
 from std_srvs.srv import SetBool, Trigger
 
 from hardware.interfaces import Pose, ResetPlan, RobotObservation
+from robot_rl.stopping import Stopping
 from robot_rl.task import Task
+
+_POLL_S = 0.1
 
 
 class OperatorDesk:
     """Serves ``episode/start``, ``episode/stop`` and ``episode/label`` (true: success) on ``node``."""
 
-    def __init__(self, node: Any, wait_for_start: bool):
-        self._wait_for_start = wait_for_start
+    def __init__(self, node: Any, wait_for_start: bool, stopping: Stopping):
+        self._wait_for_start, self._stopping = wait_for_start, stopping
         self.started, self.stopped, self.succeeded = Event(), Event(), Event()
         node.create_service(Trigger, "episode/start", self._serve(self.started))
         node.create_service(Trigger, "episode/stop", self._serve(self.stopped))
@@ -28,9 +31,11 @@ class OperatorDesk:
         return LabelledTask(task, self)
 
     def begin(self) -> None:
-        """Before a reset: wait for the start where that is asked for, and forget what was said of the last episode."""
-        if self._wait_for_start:
-            self.started.wait()
+        """Before a reset: wait for the start where that is asked for, and forget what was said of the last episode.
+        KeyboardInterrupt where the process is to stop meanwhile."""
+        while self._wait_for_start and not self.started.wait(_POLL_S):
+            if self._stopping.asked:
+                raise KeyboardInterrupt
         for said in (self.started, self.stopped, self.succeeded):
             said.clear()
 

@@ -22,6 +22,8 @@ MISSING = (
     "pip install 'robot-rl[ros]'"
 )
 _SPIN_S = 0.5
+PRIORITY = 10
+"""Of nodes that are up: below the guard's, above all that keeps no time. Loading what a node needs keeps none."""
 
 
 def distribution() -> str:
@@ -35,8 +37,9 @@ def distribution() -> str:
 
 def set_environment() -> None:
     """Before the first node: images that arrive (shared memory large enough for them), discovery on this host alone,
-    and messages that refuse values of a wrong type. What the user has set stays."""
+    messages that refuse values of a wrong type, and no threads for small networks. What the user has set stays."""
     name = distribution()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     profile = "FASTRTPS_DEFAULT_PROFILES_FILE" if name in ("humble", "jazzy") else "FASTDDS_DEFAULT_PROFILES_FILE"
     os.environ.setdefault(profile, str(files("robot_rl_nodes") / "fastdds_profile.xml"))
     os.environ.setdefault("ROS_PYTHON_CHECK_FIELDS", "1")

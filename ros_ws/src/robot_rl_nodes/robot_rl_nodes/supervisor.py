@@ -6,11 +6,11 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 
-from robot_rl_nodes.node_table import GUARD, NodeSpec
+from robot_rl_nodes.node_table import GUARD, ProcessSpec
 
 WATCH_S = 0.1
 MAX_RESTARTS, RESTART_WINDOW_S = 5, 60.0
@@ -25,7 +25,7 @@ class NodeDied(RuntimeError):
 class Supervisor:
     """Runs ``nodes`` until told to stop. Each has its log in ``logs``; ``say`` is told what happens."""
 
-    def __init__(self, nodes: Sequence[NodeSpec], logs: Path, say: Callable[[str], None]):
+    def __init__(self, nodes: Sequence[ProcessSpec], logs: Path, say: Callable[[str], None]):
         self.nodes, self.logs, self._say = nodes, logs, say
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.restarts: dict[str, deque[float]] = {node.name: deque(maxlen=MAX_RESTARTS) for node in nodes}
@@ -36,18 +36,17 @@ class Supervisor:
         for node in self.nodes:
             self._start(node)
 
-    def run(self, stop: Event, until: str = "") -> int:
-        """Watch until ``stop`` is set, or until the node called ``until`` ends; its exit code, else 0. Raises
-        :class:`NodeDied`."""
+    def run(self, stop: Event, until: Collection[str] = ()) -> None:
+        """Watch until ``stop`` is set, or one of the nodes ``until`` has done what it was for (its exit code is 0).
+        Raises :class:`NodeDied`."""
         while not stop.wait(WATCH_S):
             for node in self.nodes:
                 code = self.processes[node.name].poll()
                 if code is None:
                     continue
-                if node.name == until:
-                    return code
+                if code == 0 and node.name in until:
+                    return
                 self._ended(node, code)
-        return 0
 
     def stop(self) -> None:
         """The guard first, so that the arm is held; then all others, the last started first."""
@@ -62,14 +61,14 @@ class Supervisor:
             for name in names:
                 self._end(name, deadline_s)
 
-    def _start(self, node: NodeSpec) -> None:
+    def _start(self, node: ProcessSpec) -> None:
         with (self.logs / f"{node.name}.log").open("ab") as log:
             # A session of its own: Ctrl-C is for the supervisor, which knows in what order things end.
             self.processes[node.name] = subprocess.Popen(
                 node.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
-    def _ended(self, node: NodeSpec, code: int) -> None:
+    def _ended(self, node: ProcessSpec, code: int) -> None:
         how = f"{node.name} ended ({_reason(code)}): {self.last_words(node.name)}"
         if not node.restarts:
             if node.name == GUARD:

@@ -12,11 +12,12 @@ from sensor_msgs.msg import Joy
 
 from hardware.cell import load_cell
 from hardware.clock import RealClock
+from hardware.guard_process import take_priority
 from robot_rl_nodes import topics
 from robot_rl_nodes.cell_devices import devices_for, patiently
 from robot_rl_nodes.diagnostics import Health
 from robot_rl_nodes.parameters import declare, parameter
-from robot_rl_nodes.ros import qos, run_node
+from robot_rl_nodes.ros import PRIORITY, qos, run_node
 from robot_rl_nodes.standard_messages import to_joy
 
 
@@ -38,6 +39,7 @@ def run(node: Any, stop: Event) -> None:
     patiently(teleop.connect, clock, stop)
     publisher = node.create_publisher(Joy, topics.TELEOP.name, qos(topics.TELEOP))
     health = Health(node, clock)
+    take_priority(PRIORITY)
 
     def pass_on(now: float) -> None:
         publisher.publish(to_joy(teleop.read(now)))

@@ -13,11 +13,12 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from hardware.devices import runtime_folder
+from hardware.guard_process import take_priority
 from robot_rl_nodes import topics
 from robot_rl_nodes.conversions import to_time
 from robot_rl_nodes.diagnostics import Health
 from robot_rl_nodes.parameters import declare, parameter
-from robot_rl_nodes.ros import qos, run_node
+from robot_rl_nodes.ros import PRIORITY, qos, run_node
 from sim.arm_server import serve_scene
 from sim.scene_server import Scene
 
@@ -46,6 +47,7 @@ def run(node: Any, stop: Event) -> None:
     publisher = node.create_publisher(ClockMessage, topics.CLOCK.name, qos(topics.CLOCK))
     clock = RealClock()
     health = Health(node, clock)
+    take_priority(PRIORITY)
 
     def tell(now: float) -> None:
         publisher.publish(ClockMessage(clock=to_time(now)))

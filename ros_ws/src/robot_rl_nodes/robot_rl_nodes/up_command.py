@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+if TYPE_CHECKING:
+    from robot_rl_nodes.node_table import ProcessSpec
 
 SHOWN_EVERY = 500
 
@@ -33,7 +36,7 @@ class Up:
     profile: str = "collaborative"
     """Robot: limits of the cell to enforce."""
     with_learner: bool = False
-    """Also start the actor, which trains in its own process; all ends when it has finished."""
+    """Also start a learner, and the actor that acts for it; all ends when the learner has all steps."""
     preset: str = "hil_serl"
     """With the learner: what learns and how."""
     env_steps: int = 2_500
@@ -42,6 +45,10 @@ class Up:
     """With the learner: recorded demonstrations."""
     out: Path | None = None
     """Folder for the run and the nodes' logs; a fresh one under runs/ by default. A run that was begun goes on."""
+    endpoint: str | None = None
+    """With the learner: where it listens; by default a socket that only you can reach."""
+    env: str = ""
+    """With the learner: gymnasium id of the environment over the topics, as module:Name-v0; the twin's by default."""
     folder: Path | None = None
     """Where the processes meet (sockets, the guard's lock and black box); the cell's own by default."""
     log: Path | None = None
@@ -60,6 +67,7 @@ class Up:
         from threading import Event
 
         from robot_rl.command import Command, say
+        from robot_rl_nodes.node_table import ACTOR, LEARNER
         from robot_rl_nodes.ros import require
         from robot_rl_nodes.supervisor import Supervisor, pids
 
@@ -72,9 +80,7 @@ class Up:
             supervisor.start()
             started = ", ".join(f"{name} {pid}" for name, pid in pids(supervisor).items())
             say(f"up: {started}; logs in {supervisor.logs}")
-            code = supervisor.run(stop, until="actor")
-            if code:
-                raise RuntimeError(f"the actor ended with {code}: {supervisor.last_words('actor')}")
+            supervisor.run(stop, until=(LEARNER, ACTOR))
         finally:
             supervisor.stop()
             say("down: the arm held first")
@@ -82,24 +88,26 @@ class Up:
         again = ", ".join(f"{name} × {count}" for name, count in restarts.items())
         return {**_training(out), "out": out, "restarted": again or "none"}
 
-    def nodes(self, out: Path) -> list[Any]:
-        """What to start. Raises ``ValueError`` for what cell or task do not have."""
-        from robot_rl_nodes.node_table import actor_node, robot_nodes, twin_nodes
+    def nodes(self, out: Path) -> list[ProcessSpec]:
+        """What to start. Raises ``ValueError`` for what cell or task do not have, and for demonstrations that lack."""
+        from robot_rl.link_commands import LearnerCommand
+        from robot_rl.presets import preset
+        from robot_rl_nodes.node_table import learning, robot_nodes, twin_nodes
 
         cameras = {"all": None, "none": []}.get(self.cameras, [name.strip() for name in self.cameras.split(",")])
         folder = str(self.folder or "")
+        nodes: list[ProcessSpec] = []
         if self.what == "robot":
-            nodes = robot_nodes(self.cell, self.task, cameras, folder, profile=self.profile)
+            nodes += robot_nodes(self.cell, self.task, cameras, folder, profile=self.profile)
         else:
             log = str(self.log or "")
-            nodes = twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
+            nodes += twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
         if self.with_learner:
-            learning: dict[str, Any] = {
-                "preset": self.preset,
-                "env_steps": self.env_steps,
-                "demos": str(self.demos or ""),
-            }
-            nodes.append(actor_node(cell=self.cell, folder=folder, out=str(out), seed=self.seed, **learning))
+            if self.what == "robot" and not self.env:
+                raise ValueError("a real cell has no task of its own yet: give yours by --env module:Name-v0")
+            LearnerCommand(preset=self.preset, config=preset(self.preset), demos=self.demos).require_demos()
+            run = (self.preset, self.env_steps, str(self.demos or ""), str(out), self.seed, self.endpoint or "")
+            nodes += learning(self.cell, folder, *run, env=self.env)
         return nodes
 
 
