@@ -98,7 +98,8 @@ class Spool:
             if written != len(record):
                 raise SpoolError(f"'{self.folder}': the disk is full, so a record was not kept: make room")
         except OSError as error:
-            os.ftruncate(self._file.fileno(), segment.size)
+            self._file.truncate(segment.size)
+            self._file.seek(segment.size)  # or the next would leave a hole
             raise error if isinstance(error, SpoolError) else SpoolError(f"'{self.folder}': {error.strerror}") from None
         segment.offsets.append(segment.size)
         segment.size += len(record)

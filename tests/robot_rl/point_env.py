@@ -13,12 +13,12 @@ import numpy as np
 
 class PointReach(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     """Dict observation (position, goal), Box action in ± 0.2 m: not our bounds on purpose. A step takes ``period_s`` of
-    real time, and leaves its observation (float32: goal, position) and what was done (float32) in the file ``log``: that
-    it was taken is known whatever happens to the process."""
+    real time, and leaves (goal, position, action), float32, in the file ``log``: that it was taken is known whatever
+    happens to the process."""
 
     def __init__(self, period_s: float = 0.0, log: str = "") -> None:
         self.period_s = period_s
-        self._log = None if not log else Path(log).open("ab", buffering=0)
+        self._log = None if not log else Path(log).open("ab", buffering=0)  # noqa: SIM115
         box = gymnasium.spaces.Box(-2.0, 2.0, (1,), np.float64)
         self.observation_space = gymnasium.spaces.Dict({"position": box, "goal": box})
         self.action_space = gymnasium.spaces.Box(-0.2, 0.2, (1,), np.float32)
