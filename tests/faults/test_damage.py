@@ -11,7 +11,7 @@ from robot_rl.episode_reader import read_episode
 from robot_rl.episode_repair import problems, repair
 from robot_rl.episodes import EpisodeStore
 from robot_rl.rollout import EnvSpec
-from tests.faults.damage import flipped, positions, saved_by_position
+from tests.faults.damage import flipped, positions, record_pictures, saved_by_position
 
 POINT = EnvSpec("tests.robot_rl.point_env:PointReach-v0")
 
@@ -23,14 +23,16 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return max(folder.glob("*.mcap"), key=lambda path: path.stat().st_size)
 
 
-def test_a_file_cut_or_bent_anywhere_gives_its_longest_valid_beginning(recorded: Path, tmp_path: Path) -> None:
-    whole = read_episode(recorded)
-    seen = list(saved_by_position(recorded, 211, tmp_path / "one"))
+def test_a_file_cut_or_bent_anywhere_gives_its_longest_valid_beginning(tmp_path: Path) -> None:
+    """At some positions; `make faults` takes every one."""
+    path = record_pictures(tmp_path / "demos")
+    whole = read_episode(path)
+    seen = list(saved_by_position(path, 997, tmp_path / "one"))
     saved = [steps for steps, _, _ in seen]
-    assert len(seen) > 50
+    assert len(seen) == 66
     assert sum(after_cut + after_flip for _, after_cut, after_flip in seen) == 0
     assert saved == sorted(saved), "a longer file never gives less"
-    assert saved[0] == 0 and saved[-1] >= len(whole.steps) - 1
+    assert saved[0] < 4 and saved[-1] >= len(whole.steps) - 1
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])

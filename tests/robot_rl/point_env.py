@@ -57,6 +57,23 @@ class SeenPoint(PointReach):
         return {**super()._observation(), "view": picture}
 
 
+class NoisyPoint(PointReach):
+    """The same beside a picture of noise, which cannot be compressed; it does not end before its time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        picture = gymnasium.spaces.Box(0, 255, (48, 48, 3), np.uint8)
+        self.observation_space = gymnasium.spaces.Dict({**self.observation_space.spaces, "view": picture})
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        observation, reward, _, _, info = super().step(action)
+        return observation, reward, False, False, info
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        return {**super()._observation(), "view": self.np_random.integers(0, 256, (48, 48, 3), np.uint8)}
+
+
+gymnasium.register("NoisyPoint-v0", entry_point=f"{__name__}:NoisyPoint", max_episode_steps=12)
 gymnasium.register("SeenPoint-v0", entry_point=f"{__name__}:SeenPoint", max_episode_steps=20)
 gymnasium.register("PointReach-v0", entry_point=f"{__name__}:PointReach", max_episode_steps=20)
 
