@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -129,6 +130,21 @@ def test_a_learner_that_comes_again_goes_on_from_its_checkpoint_and_its_journal(
     assert at == 160 and learner.tally.env_steps == 220
     steps = [row["env_steps"] for row in read_metrics(out)]
     assert steps == sorted(set(steps)) and len(steps) == len((out / "metrics.jsonl").read_text().splitlines())
+
+
+def test_a_learner_that_lost_everything_begins_again_from_what_was_recorded(tmp_path: Path, endpoint: str) -> None:
+    actor = ActorThread(tmp_path / "actor", endpoint)
+    about = learn(tmp_path / "lost", endpoint).actor
+    actor.join()
+    shutil.rmtree(tmp_path / "lost")
+    other = ActorThread(tmp_path / "other", endpoint, 1)
+    learner = make_learner(tmp_path / "learner", about, dataclasses.replace(CONFIG, env_steps=220))
+    serving = Serving(learner, endpoint)
+    serving.rebuild([tmp_path / "actor" / "episodes"])
+    assert 100 < learner.tally.env_steps <= 169 and learner.owed == learner.tally.env_steps - 39
+    serving.run(Stopping())
+    other.join()
+    assert learner.tally.env_steps == 220 and {number for _, number in learner._newest} == {0, 1}
 
 
 def test_an_actor_of_another_learners_run_keeps_its_steps_to_itself(tmp_path: Path, endpoint: str) -> None:
