@@ -117,10 +117,10 @@ class ZmqLearnerEnd:
 
     @property
     def delivered(self) -> bool:
-        """Whether every actor that is there has the newest weights."""
-        newest, now = self._newest, time.monotonic()
+        """Whether every actor that is there, and asks for weights, has the newest."""
+        version, now = self._newest[0].version if self._newest else 0, time.monotonic()
         there = [peer for peer in list(self._peers.values()) if now - peer.heard_s < GONE_S]
-        return newest is None or all(peer.wants is not None and peer.wants[0] >= newest[0].version for peer in there)
+        return all(peer.wants is None or peer.wants[0] >= version for peer in there)
 
     def close(self) -> None:
         """Safe to call twice. The journal stays its owner's."""

@@ -143,6 +143,19 @@ def test_refusals_and_debts_reach_the_other_side(ends: tuple[ActorEnd, LearnerEn
 # -- two processes' worth of trouble -----------------------------------------------------------------------------------
 
 
+def test_what_was_taken_and_not_yet_reckoned_in_counts_as_owed(pair: Pair) -> None:
+    for record in steps(0, 5):
+        pair.actor.post(record)
+    until(lambda: pair.actor.state().behind == 5 and pair.actor.state().backlog == 0)
+    pair.take(5)
+    pair.actor.post(make_step(5))
+    until(lambda: pair.actor.state().backlog == 0)
+    assert pair.actor.state().behind == 6
+    pair.take(6)
+    pair.learner.owe(2)
+    until(lambda: pair.actor.state().behind == 2)
+
+
 def test_steps_of_a_time_without_learner_are_delivered_once(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     for step in steps(0, 20):
