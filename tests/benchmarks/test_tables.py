@@ -31,7 +31,7 @@ def test_a_page_without_the_markers_is_left_alone(tmp_path: Path, text: str) -> 
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("name", ["presets", "gym-hil"])
+@pytest.mark.parametrize("name", ["presets", "gym-hil", "link", "link-faults"])
 def test_the_page_has_a_place_for_every_table(name: str, tmp_path: Path) -> None:
     copy = tmp_path / "RESULTS.md"
     copy.write_text(page.PAGE.read_text())
