@@ -11,7 +11,7 @@ import copy
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
 import numpy as np
@@ -81,12 +81,22 @@ class RLPD(nn.Module):
         self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.to(self.device)
 
-        def adam(parameters: Iterable[nn.Parameter], learning_rate: float | None = None) -> torch.optim.Optimizer:
-            return torch.optim.Adam(parameters, learning_rate or config.learning_rate, fused=True)
+    # Who only acts has none of these: torch takes two seconds to load what the first one needs.
 
-        self.critic_optimizer = adam([*self.critic.parameters(), *self.vision.parameters()])
-        self.actor_optimizer = adam(self.actor.parameters(), config.actor_learning_rate)
-        self.gripper_optimizer = adam(self.gripper.online.parameters()) if self.gripper else None
+    @cached_property
+    def critic_optimizer(self) -> torch.optim.Optimizer:
+        return self._adam([*self.critic.parameters(), *self.vision.parameters()])
+
+    @cached_property
+    def actor_optimizer(self) -> torch.optim.Optimizer:
+        return self._adam(self.actor.parameters(), self.config.actor_learning_rate)
+
+    @cached_property
+    def gripper_optimizer(self) -> torch.optim.Optimizer | None:
+        return self._adam(self.gripper.online.parameters()) if self.gripper else None
+
+    def _adam(self, parameters: Iterable[nn.Parameter], learning_rate: float | None = None) -> torch.optim.Optimizer:
+        return torch.optim.Adam(parameters, learning_rate or self.config.learning_rate, fused=True)
 
     def normalize_states_by(self, states: np.ndarray) -> None:
         """Freeze the normaliser to the statistics of ``states`` (n, state_dim), before anything is learned. Our own
