@@ -5,92 +5,39 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import multiprocessing
+import json
 import tempfile
 import time
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
-import gymnasium
 import numpy as np
 
-from hardware.interfaces import Source
+from benchmarks.link_resume import actor_resume, resume
+from benchmarks.link_rig import EPISODE, PERIOD_S, SIDE, make_step, start_receiver
+from benchmarks.page import put
 from robot_rl.collectors import RandomPolicy
-from robot_rl.config import LearnerConfig, TrainConfig
-from robot_rl.description import Description
 from robot_rl.episodes import EpisodeStore
 from robot_rl.journal import Journal
-from robot_rl.learners import make_learner
 from robot_rl.link import InProcessLink, Weights, deliver, digest_of
 from robot_rl.link_actor import ZmqActorEnd
 from robot_rl.link_learner import ZmqLearnerEnd
-from robot_rl.policy import Interface
 from robot_rl.rollout import EnvSpec, Rollout
 from robot_rl.spool import Spool
-from robot_rl.types import Step, StepId
 from robot_rl.wire import encode_record
 
-SIDE = 128
-CAMERAS = ("front", "wrist")
-
-
-class Cameras(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
-    """Two pictures and a state at a fixed rate: nothing but time and data."""
-
-    def __init__(self, period_s: float = 0.05) -> None:
-        self.period_s = period_s
-        image = gymnasium.spaces.Box(0, 255, (SIDE, SIDE, 3), np.uint8)
-        numbers = gymnasium.spaces.Box(-1.0, 1.0, (50,), np.float32)
-        self.observation_space = gymnasium.spaces.Dict({"numbers": numbers, **dict.fromkeys(CAMERAS, image)})
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (7,), np.float32)
-        self._pictures = np.random.default_rng(0).integers(0, 256, (8, SIDE, SIDE, 3), np.uint8)
-        self._steps = 0
-
-    def reset(self, **_: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        return self._observation(), {}
-
-    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        time.sleep(self.period_s)
-        self._steps += 1
-        return self._observation(), 0.0, False, False, {}
-
-    def _observation(self) -> dict[str, np.ndarray]:
-        images = {name: self._pictures[(self._steps + i) % 8].copy() for i, name in enumerate(CAMERAS)}
-        return {"numbers": np.zeros(50, np.float32), **images}
-
-
-gymnasium.register("LinkCameras-v0", entry_point=f"{__name__}:Cameras", max_episode_steps=50)
-
-
-def make_step(number: int, frames: tuple[np.ndarray, ...]) -> Step:
-    seen = {"state": np.full(50, number, np.float32), **dict(zip(CAMERAS, frames, strict=False))}
-    action = np.zeros(7, np.float32)
-    flags = {"intervention_start": False, "terminated": False, "truncated": number % 50 == 49, "success": False}
-    return Step(
-        StepId("bench", 0, number // 50, number % 50), seen, action, action, action, Source.POLICY, 0.0,
-        stamp_s=number / 10.0, **flags,
-    )  # fmt: skip
-
-
-def _receive(folder: Path, endpoint: str, count: int, done: Any) -> None:
-    journal = Journal(folder / "journal")
-    end, taken = ZmqLearnerEnd(endpoint, journal), 0
-    while taken < count:
-        taken += len(end.take(256, 1.0))
-    done.set()
-    time.sleep(0.5)
-    end.close()
-    journal.close()
+RESULTS = Path(__file__).resolve().parent / "results" / "link" / "figures.json"
 
 
 def throughput(count: int) -> dict[str, float]:
     """Steps with two cameras, from the actor's hand to the learner's, spool and journal included."""
     with tempfile.TemporaryDirectory() as name:
-        folder, spawn = Path(name), multiprocessing.get_context("spawn")
-        endpoint, done = f"ipc://{folder}/link", spawn.Event()
-        process = spawn.Process(target=_receive, args=(folder, endpoint, count, done))
-        process.start()
+        folder = Path(name)
+        endpoint = f"ipc://{folder}/link"
+        process, done = start_receiver(folder, endpoint, count)
         spool = Spool(folder / "spool")
         actor = ZmqActorEnd(endpoint, spool)
         while not actor.state().alive:
@@ -132,74 +79,113 @@ def weights_latency(repeats: int) -> dict[str, float]:
     return _percentiles("weights_ms", times[1:])
 
 
-def step_cost(steps: int, link: bool, recorder: bool) -> dict[str, float]:
-    """What an actor's step takes beyond its period, with two cameras."""
-    spec = EnvSpec(f"{__name__}:LinkCameras-v0")
-    with tempfile.TemporaryDirectory() as name:
-        folder, env = Path(name), spec.make()
+class Loop:
+    """A control loop with two cameras, with or without a link to a learner's process and a recorder."""
+
+    def __init__(self, folder: Path, link: bool, recorder: bool) -> None:
+        spec = EnvSpec("benchmarks.link_rig:LinkCameras-v0")
+        self.name = f"step_ms{'_link' * link}{'_recorder' * recorder}"
+        self.env, self.times = spec.make(), list[float]()
         store = EpisodeStore(folder / "episodes") if recorder else None
-        rollout, policy = Rollout(env, spec, "bench", 0, store=store), RandomPolicy(np.random.default_rng(0), 7)
-        close: list[Callable[[], object]] = []
-        end: Any = InProcessLink()
+        self.rollout = Rollout(self.env, spec, "bench", 0, store=store)
+        self.policy = RandomPolicy(np.random.default_rng(0), 7)
+        self.end: Any = InProcessLink()
+        self._close: list[Callable[[], object]] = []
         if link:
-            journal, spool = Journal(folder / "journal"), Spool(folder / "spool")
-            learner = ZmqLearnerEnd(f"ipc://{folder}/link", journal)
-            end = ZmqActorEnd(f"ipc://{folder}/link", spool)
-            close = [end.close, learner.close, journal.close, spool.close]
-        times = []
+            process, self._never = start_receiver(folder, f"ipc://{folder}/link", 1 << 40)
+            spool = Spool(folder / "spool")
+            self.end = ZmqActorEnd(f"ipc://{folder}/link", spool)
+            self._close = [self.end.close, spool.close, process.kill, process.join]
+
+    def run(self, steps: int) -> None:
+        """What steps take beyond their period."""
         for _ in range(steps):
             began = time.monotonic()
-            deliver(end, *rollout.step(policy))
-            times.append(time.monotonic() - began - 0.05)
-            if not link:
-                end.take()
-        rollout.abort()
-        for call in close:
+            deliver(self.end, *self.rollout.step(self.policy))
+            self.times.append(time.monotonic() - began - PERIOD_S)
+            if isinstance(self.end, InProcessLink):
+                self.end.take()
+
+    def close(self) -> None:
+        self.rollout.abort()
+        for call in self._close:
             call()
-    return _percentiles(f"step_ms{'_link' * link}{'_recorder' * recorder}", times)
 
 
-def resume(steps: int) -> dict[str, float]:
-    """A learner with ``steps`` stored: its checkpoint, and how long the next process takes to go on from it."""
-    frame = ((16, 16, 3), np.dtype(np.uint8))
-    layout = {"state": ((50,), np.dtype(np.float32)), **dict.fromkeys(CAMERAS, frame)}
-    about = Description(Interface("bench", 50, 7), layout, EnvSpec("bench"))
-    config = TrainConfig(warmup="random", env_steps=10**6, warmup_steps=10**6, learner=LearnerConfig())
-    frames = (np.zeros((16, 16, 3), np.uint8),) * 2
+def step_cost(steps: int) -> dict[str, float]:
+    """What an actor's step takes beyond its period: loops of four kinds in turn, an episode each, so that what else the
+    machine does falls on all."""
     with tempfile.TemporaryDirectory() as name:
-        learner = make_learner(Path(name), about, config)
-        for number in range(steps):
-            learner.take(make_step(number, frames))
-        began = time.monotonic()
-        learner.save()
-        saved_s = time.monotonic() - began
-        learner.close()
-        began = time.monotonic()
-        again = make_learner(Path(name), about, config)
-        assert again.tally.env_steps == steps
-        again.close()
-        return {f"checkpoint_s_at_{steps}": saved_s, f"resume_s_at_{steps}": time.monotonic() - began}
+        kinds = [(False, False), (True, False), (False, True), (True, True)]
+        for number in range(len(kinds)):
+            (Path(name) / str(number)).mkdir()
+        loops = [Loop(Path(name) / str(number), *kind) for number, kind in enumerate(kinds)]
+        for _ in range(max(1, steps // EPISODE)):
+            for loop in loops:
+                loop.run(EPISODE)
+        for loop in loops:
+            loop.close()
+        return {key: value for loop in loops for key, value in _percentiles(loop.name, loop.times).items()}
 
 
 def _percentiles(name: str, seconds: list[float]) -> dict[str, float]:
     return {f"{name}_p{q}": float(np.percentile(seconds, q)) * 1e3 for q in (50, 99)}
 
 
+def keep(values: dict[str, float]) -> None:
+    """Add or replace figures of the results, and write the table."""
+    for name, value in values.items():
+        print(f"{name:32} {value:10.2f}", flush=True)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found |= {name: round(value, 3) for name, value in values.items()}
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    put("link", table(found))
+
+
+def table(found: dict[str, float]) -> str:
+    """The figures as Markdown."""
+    said = lambda text: text.format_map({**dict.fromkeys(_names(text), nan), **found})  # noqa: E731
+    rows = [f"| {what} | {said(text)} |" for what, text in ROWS.items()]
+    return "\n".join(["| what | figure |", "|---|---|", *rows])
+
+
+def _names(text: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(text) if name]
+
+
+ROWS = {
+    "steps with two 128² cameras through spool, link and journal": "{link_steps_s:.0f} steps/s, {link_mb_s:.0f} MB/s",
+    "weights of 1 MB, from publishing to the actor's hand": "p50 {weights_ms_p50:.0f} ms, p99 {weights_ms_p99:.0f} ms",
+    "a control step beyond its period, without link and recorder": "p50 {step_ms_p50:.2f} ms, p99 {step_ms_p99:.2f} ms",
+    "with link": "p50 {step_ms_link_p50:.2f} ms, p99 {step_ms_link_p99:.2f} ms",
+    "with recorder": "p50 {step_ms_recorder_p50:.2f} ms, p99 {step_ms_recorder_p99:.2f} ms",
+    "with both": "p50 {step_ms_link_recorder_p50:.2f} ms, p99 {step_ms_link_recorder_p99:.2f} ms",
+    "a checkpoint with 100,000 stored steps": "{checkpoint_s_at_100000:.1f} s",
+    "a learner goes on from it": "{resume_s_at_100000:.1f} s",
+    "its replay filled again from 2,000 recorded episodes": "{rebuild_s_at_100000:.1f} s",
+    "a killed actor's next episode begins, from `robot-rl actor` on": "{actor_resume_s_median:.1f} s, worst "
+    "{actor_resume_s_worst:.1f} s",
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2_000, help="steps through the link")
-    parser.add_argument("--control-steps", type=int, default=300, help="control steps of each kind")
+    parser.add_argument("--only", default="", help="one of throughput, weights, control, resume, actor")
+    parser.add_argument("--control-steps", type=int, default=600, help="control steps of each kind")
     parser.add_argument("--stored", type=int, default=100_000, help="stored steps of the learner that resumes")
     given = parser.parse_args()
-    measurements: list[Callable[[], dict[str, float]]] = [
-        lambda: throughput(given.steps),
-        lambda: weights_latency(100),
-        *(lambda on=on: step_cost(given.control_steps, *on) for on in ((0, 0), (1, 0), (0, 1), (1, 1))),
-        lambda: resume(given.stored),
-    ]
-    for measure in measurements:
-        for name, value in measure().items():
-            print(f"{name:32} {value:10.2f}", flush=True)
+    measurements: dict[str, Callable[[], dict[str, float]]] = {
+        "throughput": lambda: throughput(given.steps),
+        "weights": lambda: weights_latency(100),
+        "control": lambda: step_cost(given.control_steps),
+        "resume": lambda: resume(given.stored),
+        "actor": lambda: actor_resume(5),
+    }
+    for kind, measure in measurements.items():
+        if given.only in kind:
+            keep(measure())
 
 
 if __name__ == "__main__":

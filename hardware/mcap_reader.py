@@ -22,6 +22,7 @@ _MAX_CHUNK_BYTES = 1 << 30
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CRC = struct.Struct("<I")
+_INDEX = struct.Struct("<HI")
 
 
 class RecordingError(ValueError):
@@ -70,6 +71,10 @@ class Recording:
             _check(zlib.crc32(payload[:-4]) == _CRC.unpack(payload[-4:])[0], "attachment")
             attachment = Attachment.read(stream)
             self.attachments[attachment.name] = attachment.data
+        elif opcode == Opcode.MESSAGE_INDEX:
+            _check(_INDEX.unpack_from(payload)[1] == len(payload) - _INDEX.size, "message index")
+        else:  # an opcode has no checksum: a chunk must not pass for a record that can be skipped
+            _check(opcode == Opcode.HEADER and self.good_bytes == len(MCAP0_MAGIC), f"record of kind {opcode}")
 
     def _take_chunk(self, chunk: Chunk) -> None:
         _check(chunk.compression == "zstd" and chunk.uncompressed_size < _MAX_CHUNK_BYTES, "chunk header")

@@ -34,10 +34,12 @@ from robot_rl.types import Episode
 
 MAX_POLICY_AGE_S = 600.0
 """S22: without a word from the learner for so long, no new episode begins."""
+MAX_TWIN_ALONE_S = 3.0
+"""The same where the actor keeps pace: there time can stand still at once."""
 MIN_FREE_BYTES = 5_000_000_000
 """S26: with less room on the disk no episode begins."""
 COUNTER = "next_episode.json"
-_POLL_S = 0.005
+_POLL_S, RETRY_S = 0.005, 1.0
 SEED_STRIDE = 1_000_003
 """Between the seeds of actors that feed one learner."""
 
@@ -71,8 +73,8 @@ class Actor:
     """Steps ``env`` for a learner at the other end of ``link``; episodes go to ``out/episodes``.
 
     ``run`` names this actor's steps: no other actor of the learner may have the same name and number.
-    ``max_behind`` makes it wait while the learner owes more rounds of updates than that: for a twin, whose time stands
-    still meanwhile. A real robot's never does (None).
+    ``max_behind`` makes it wait while the learner owes more rounds of updates than that (what is on its way counted
+    in), and while no learner answers: for a twin, whose time stands still meanwhile. A real robot's never does (None).
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Actor:
         self.acting: Acting | None = None
         self.steps = self.episodes = self.aborted = 0
         self._min_free_bytes, self._said = min_free_bytes, ""
+        self._alone_s = MAX_POLICY_AGE_S if max_behind is None else MAX_TWIN_ALONE_S
 
     def run(self, stopping: Stopping, max_steps: int | None = None) -> dict[str, Any]:
         """Step until the learner has enough, an episode ends after ``max_steps``, or asked to stop. What was done, for
@@ -129,24 +132,27 @@ class Actor:
         if state.problem:
             self._abort()
             reason = state.problem
-        elif not self.rollout.running:
-            if not state.alive and state.silent_s > MAX_POLICY_AGE_S:
-                reason = f"no word from the learner for {state.silent_s / 60:.0f} min: waiting for it"
-            elif (free := shutil.disk_usage(self.out).free) < self._min_free_bytes:
-                reason = f"only {free / 1e9:.1f} GB are free at '{self.out}': make room, no episode begins"
-        if reason and not self._said:
+        elif not state.alive and state.silent_s > self._alone_s:
+            if self.max_behind is not None or not self.rollout.running:
+                reason = f"no word from the learner for {self._alone_s:g} s: waiting for it"
+        elif not self.rollout.running and shutil.disk_usage(self.out).free < self._min_free_bytes:
+            reason = (
+                f"less than {self._min_free_bytes / 1e9:g} GB are free at '{self.out}': make room, no episode begins"
+            )
+        if reason and reason != self._said:
             self._say(reason)
         self._said = reason
-        return bool(reason) or (self.max_behind is not None and state.alive and state.behind > self.max_behind)
+        return bool(reason) or (self.max_behind is not None and state.behind + state.backlog > self.max_behind)
 
     def _step(self, acting: Acting) -> None:
-        if not self.rollout.running:
-            _keep_next_episode(self.out, self.rollout.episode + 2)
         try:
+            if not self.rollout.running:
+                _keep_next_episode(self.out, self.rollout.episode + 2)
             step, episode = self.rollout.step(acting.policy, label=acting.label)
-        except OSError as error:  # the recorder's disk is full or gone
-            self._say(f"the episode is given up, its steps cannot be kept: {error.strerror or error}")
+        except OSError as error:  # the recorder's disk is full, gone or too slow
+            self._say(f"no step is taken, it could not be recorded: {error.strerror or error}")
             self._abort()
+            time.sleep(RETRY_S)
             return
         self.steps += 1
         deliver(self.link, step, episode)
@@ -155,10 +161,9 @@ class Actor:
             self._finished(episode)
 
     def _abort(self) -> None:
-        if self.rollout.running:
-            self.aborted += 1
-            with suppress(OSError):  # what is left of it is put in order when the store is next opened
-                self.rollout.abort()
+        self.aborted += self.rollout.running
+        with suppress(OSError):  # what is left of it is put in order when the store is next opened
+            self.rollout.abort()
 
     def _finished(self, episode: Episode) -> None:
         self.episodes += 1

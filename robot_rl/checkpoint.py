@@ -18,10 +18,12 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 
@@ -178,11 +180,21 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """safetensors has an exception of its own for a full disk: raise it as OSError, as everything else does."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from None
+
+
 def _write_group(path: Path, values: Mapping[str, Tensor]) -> str:
     """Write one group and bring it to disk; ``numpy`` or ``torch``."""
     if all(isinstance(value, np.ndarray | np.generic) for value in values.values()):
         kind = "numpy"
-        save_arrays({name: np.asarray(value, order="C") for name, value in values.items()}, path)
+        with disk_errors():
+            save_arrays({name: np.asarray(value, order="C") for name, value in values.items()}, path)
     else:
         import torch
         from safetensors.torch import save_file as save_tensors
@@ -190,7 +202,8 @@ def _write_group(path: Path, values: Mapping[str, Tensor]) -> str:
         kind = "torch"
         tensors = {name: torch.as_tensor(value).detach() for name, value in values.items()}
         # Cloned, since safetensors refuses tensors that share memory (tied weights, views).
-        save_tensors({name: value.cpu().contiguous().clone() for name, value in tensors.items()}, path)
+        with disk_errors():
+            save_tensors({name: value.cpu().contiguous().clone() for name, value in tensors.items()}, path)
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return kind

@@ -35,9 +35,19 @@ class Journal:
         self._read_back()
 
     @property
+    def last(self) -> int:
+        """Number of the newest record."""
+        return self._spool.last
+
+    @property
+    def taken(self) -> int:
+        """Number of the record that was taken last."""
+        return self._taken
+
+    @property
     def waiting(self) -> int:
         """Records that wait to be taken."""
-        return self._spool.last - self._taken
+        return self.last - self.taken
 
     def meet(self, spool: str, first: int) -> int:
         """An actor's spool begins at record ``first``. Up to which number its records are here, or never will be."""

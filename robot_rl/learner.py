@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,21 @@ class Learner:
         steps.append(record)
         self.tally.env_steps += 1
         self.learn_step(record)
+
+    def rebuild(self, recorded: Iterable[Episode]) -> int:
+        """Fill the replay again with ``recorded`` episodes, in order of their numbers: what this run had taken is put
+        back, and not learned from twice; what it had not is taken now. How many steps there were."""
+        self.empty_replay()
+        count = 0
+        for episode in recorded:
+            count += len(episode.steps)
+            for step in episode.steps:
+                known = step.id[2:] <= self._newest.get(step.id[:2], (-1, -1))
+                (self.put_back if known else self.take)(step)
+            final = Final(episode.steps[-1].id, episode.final_observation, episode.final_base_action)
+            under_way = self._open.get(final.id[:2])
+            (self.take if under_way and under_way[-1].id == final.id else self.put_back)(final)
+        return count
 
     def abandon(self) -> None:
         """The episodes under way will not go on."""
@@ -186,6 +201,12 @@ class Learner:
     def learn_episode(self, steps: list[Step], final: Final) -> None:
         """An episode ended, all of whose steps were taken."""
         raise NotImplementedError
+
+    def empty_replay(self) -> None:
+        """Forget what was taken, but not what was learned from it."""
+
+    def put_back(self, record: Record) -> None:
+        """Have a record that was taken before in the replay again."""
 
     def update(self) -> None:
         """One round of the updates that are due, if any is."""

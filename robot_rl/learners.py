@@ -23,7 +23,7 @@ from robot_rl.ring_file import ReplayBudget
 from robot_rl.rlpd import RLPD
 from robot_rl.shown import Shown
 from robot_rl.types import Episode, EpisodeHeader, Step
-from robot_rl.wire import Final
+from robot_rl.wire import Final, Record
 
 
 class CloningLearner(Learner):
@@ -102,6 +102,8 @@ class RLLearner(Learner):
         self._idle_since: float | None = None
         if not self._resume():
             self.off_policy.show(self.demos, normalize=self.actor.foreign)
+        elif missing := self.off_policy.online.missing + self.off_policy.prior.missing:
+            self.say(f"{missing} images of '{replay}' are gone: --rebuild EPISODES has them again, as recorded")
 
     @property
     def policy(self) -> RLPD:
@@ -121,6 +123,15 @@ class RLLearner(Learner):
 
     def learn_episode(self, steps: list[Step], final: Final) -> None:
         self.off_policy.finish(final.id, final.observation, final.base_action)
+
+    def empty_replay(self) -> None:
+        self.off_policy.begin_again(self.demos)
+
+    def put_back(self, record: Record) -> None:
+        if isinstance(record, Final):
+            self.off_policy.finish(record.id, record.observation, record.base_action)
+        else:
+            self.off_policy.store(record)
 
     @property
     def owed(self) -> int:

@@ -217,8 +217,7 @@ class ZmqActorEnd:
             return
         while self._refusals:
             version, reason = self._refusals.popleft()
-            backlog = self._spool.last - self._spool.forgotten
-            self._send(encode("report", {**address, "refused": version, "reason": reason, "backlog": backlog}))
+            self._send(encode("report", {**address, "refused": version, "reason": reason}))
         if self._flight and now - self._progress_s > RESEND_S:
             self._rewind()
         self._send_records(address)

@@ -30,6 +30,8 @@ class LearnerCommand(Configured):
     env_kwargs: Annotated[str, tyro.conf.Suppress] = "{}"
     demos: Path | None = None
     """Recorded demonstrations: a folder or one file (`robot-rl record` makes them)."""
+    rebuild: tuple[Path, ...] = ()
+    """Fill the replay again from recorded episodes (copies of the actors' `episodes/`), where its files were lost."""
     endpoint: str | None = None
     """Where to listen: ipc:///folder/name or tcp://127.0.0.1:port; any other address needs --keys. By default a socket
     that only you can reach."""
@@ -43,7 +45,7 @@ class LearnerCommand(Configured):
         from robot_rl.serve import Serving, first_actor
         from robot_rl.stopping import Stopping
 
-        self.require_demos()
+        self.require_folders()
         keys = None if self.keys is None else learner_keys(self.keys)
         endpoint = self.endpoint or default_endpoint()
         out = self.folder(f"learner-{self.preset}")
@@ -55,7 +57,10 @@ class LearnerCommand(Configured):
                 learner = make_learner(
                     out, actor, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say
                 )
-                Serving(learner, endpoint, keys, say).run(stopping)
+                serving = Serving(learner, endpoint, keys, say)
+                if self.rebuild:
+                    serving.rebuild(self.rebuild)
+                serving.run(stopping)
         return {"out": out, "policy": out / "policy", **learner.tally.summary()}
 
     @property
@@ -63,8 +68,12 @@ class LearnerCommand(Configured):
         config = self.config
         return config.method == "rl" and (config.warmup == "base" or config.learner.actor != "gaussian")
 
-    def require_demos(self) -> None:
-        """Raises ValueError where the preset begins with demonstrations and there are none."""
+    def require_folders(self) -> None:
+        """Raises ValueError where a folder to rebuild from holds no episodes, or the preset begins with demonstrations
+        and there are none."""
+        for folder in self.rebuild:
+            if not any(folder.glob("*.mcap")):
+                raise ValueError(f"no recorded episodes in '{folder}': give an actor's episodes/, or a copy of it")
         if self.demos is None and (self._over_base or self.config.method == "cloning"):
             raise ValueError(
                 f"preset '{self.preset}' begins with demonstrations: give --demos PATH (`robot-rl record` makes them)"

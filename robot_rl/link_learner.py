@@ -45,7 +45,8 @@ class Peer:
     offered_s: float = 0.0
     wants: tuple[int, str] | None = None
     """Version and base it has; None until it asks."""
-    backlog: int = 0
+    told: int = -1
+    """How far behind the learner was when last it said so."""
     heard_s: float = 0.0
 
 
@@ -66,15 +67,13 @@ class ZmqLearnerEnd:
         check_endpoint(endpoint, keys)
         self._journal, self._admit = journal, admit
         self._session = journal.session << 32 | secrets.randbits(32)
-        self._lock = threading.Lock()
         self._peers: dict[bytes, Peer] = {}
-        self._weights: Weights | None = None
-        self._light: Weights | None = None
+        self._newest: tuple[Weights, Weights] | None = None  # with and without their frozen base
         self._said: deque[str] = deque(maxlen=64)
-        self._behind = 0
+        self._owed = (0, journal.taken)  # rounds, and up to which record; replaced whole: another thread reads it
         self.refused_frames = 0
         """Frames that were no frames, or of an old session."""
-        self.problem = ""
+        self._full = ""
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._exclusive = claim_endpoint(endpoint)
         self._context = zmq.Context()
@@ -103,13 +102,14 @@ class ZmqLearnerEnd:
         return self._journal.take(limit, timeout_s)
 
     def publish(self, weights: Weights) -> None:
-        light = weights.without_base() if weights.base else weights
-        with self._lock:
-            self._weights, self._light = weights, light
+        self._newest = weights, weights.without_base() if weights.base else weights
         os.eventfd_write(self._wake, 1)
 
     def owe(self, rounds: int) -> None:
-        self._behind = min(rounds, 1 << 40)
+        owed = (min(rounds, 1 << 40), self._journal.taken)
+        if owed != self._owed:
+            self._owed = owed
+            os.eventfd_write(self._wake, 1)
 
     def refusals(self) -> Sequence[str]:
         queues = (self._said, self._journal.left_out)
@@ -117,14 +117,10 @@ class ZmqLearnerEnd:
 
     @property
     def delivered(self) -> bool:
-        """Whether every actor that is there has the newest weights."""
-        weights, now = self._weights, time.monotonic()
+        """Whether every actor that is there, and asks for weights, has the newest."""
+        version, now = self._newest[0].version if self._newest else 0, time.monotonic()
         there = [peer for peer in list(self._peers.values()) if now - peer.heard_s < GONE_S]
-        return weights is None or all(peer.wants is not None and peer.wants[0] >= weights.version for peer in there)
-
-    def actors(self) -> int:
-        """How many actors have said hello to this learner."""
-        return len({peer.spool for peer in self._peers.values()})
+        return all(peer.wants is None or peer.wants[0] >= version for peer in there)
 
     def close(self) -> None:
         """Safe to call twice. The journal stays its owner's."""
@@ -156,12 +152,11 @@ class ZmqLearnerEnd:
                     identity, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
                 except zmq.Again:
                     break
-                if len(parts) != 1:
-                    self.refused_frames += 1
-                    continue
-                self._hear(identity, parts[0], touched)
-            for identity in touched:
-                self._acknowledge(self._peers[identity])
+                self._hear(identity, parts[0] if len(parts) == 1 else b"", touched)  # several parts are no frame
+            behind = self._behind()
+            for peer in list(self._peers.values()):
+                if peer.identity in touched or peer.told != behind:
+                    self._acknowledge(peer, behind)
             self._offer()
         self._socket.close()
 
@@ -185,7 +180,6 @@ class ZmqLearnerEnd:
             peer.wants = (said["version"], said["base"])
             touched.add(identity)
         else:
-            peer.backlog = said["backlog"]
             self._said.append(f"actor refused weights {said['refused']}: {said['reason']}")
 
     def _meet(self, identity: bytes, frame: Frame) -> None:
@@ -215,28 +209,33 @@ class ZmqLearnerEnd:
             return
         try:
             self._journal.keep(frame.fields, data)
-            self.problem = ""
+            self._full = ""
         except SpoolError as error:  # not confirmed, so the actor keeps it
-            self.problem = str(error)
+            if not self._full:
+                self._said.append(f"steps cannot be kept: {error}")
+            self._full = str(error)
 
-    def _acknowledge(self, peer: Peer) -> None:
-        behind = self._behind + self._journal.waiting  # what waits will owe as much
+    def _behind(self) -> int:
+        """Rounds owed, what is not yet reckoned in counted as one each."""
+        rounds, reckoned = self._owed
+        return rounds + self._journal.last - reckoned
+
+    def _acknowledge(self, peer: Peer, behind: int) -> None:
         fields = {"received": self._journal.received(peer.spool), "behind": behind}
-        self._send(peer.identity, encode("ack", {"session": self._session, "to": peer.session, **fields}))
+        if self._send(peer.identity, encode("ack", {"session": self._session, "to": peer.session, **fields})):
+            peer.told = behind
 
     def _offer(self) -> None:
         """Send the newest weights to whoever asked and has nothing under way."""
-        with self._lock:
-            weights, light = self._weights, self._light
-        if weights is None or light is None:
+        if self._newest is None:
             return
-        now = time.monotonic()
+        (whole, light), now = self._newest, time.monotonic()
         for peer in list(self._peers.values()):
-            if peer.wants is None or peer.wants[0] >= weights.version:
+            if peer.wants is None or peer.wants[0] >= whole.version:
                 continue
             if peer.offered > peer.wants[0] and now - peer.offered_s < WEIGHTS_RESEND_S:
                 continue
-            given = light if peer.wants[1] == weights.base else weights
+            given = light if peer.wants[1] == whole.base else whole
             fields = {"version": given.version, "digest": given.digest, "about": given.about, "base": given.base}
             address = {"session": self._session, "to": peer.session}
             if self._send(peer.identity, encode("weights", {**address, **fields}, given.tensors)):

@@ -98,6 +98,8 @@ class Manifest:
     def _readable(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{self._path}: {error}") from None
         except sqlite3.DatabaseError as error:
             hint = "move it away: it is rebuilt from the episodes, without its labels"
             raise ValueError(f"{self._path}: {error}; if it is damaged, {hint}") from None

@@ -7,6 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -53,7 +54,8 @@ class MetricsLog:
         """Append one row. Values that are not finite become null: JSON has no NaN."""
         row = {name: float(value) for name, value in values.items() if name != "env_steps"}
         kept = {name: value if math.isfinite(value) else None for name, value in row.items()}
-        self._file.write(json.dumps({"env_steps": step, **kept}) + "\n")
+        with suppress(OSError):  # a full disk: the row stays in the buffer, and goes out with the next
+            self._file.write(json.dumps({"env_steps": step, **kept}) + "\n")
         self._events.add(step, {name: value for name, value in row.items() if math.isfinite(value)})
 
     def rewind(self, step: int) -> None:
@@ -69,7 +71,8 @@ class MetricsLog:
 
     def close(self) -> None:
         """Safe to call twice."""
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
         self._events.close()
 
     def __enter__(self) -> MetricsLog:

@@ -77,10 +77,7 @@ class OffPolicyLearner:
         """Take the demonstrations, once, at the start of a run."""
         if normalize and demos:
             self.agent.normalize_states_by(shown_by_person(demos)[0])
-        base = self.agent.base
-        for episode in demos:
-            buffer = self.online if self.config.learner.demos_online else self.prior
-            buffer.add_episode(episode if base is None else relabelled(episode, base))
+        self._keep(demos)
         if demos and self.config.pretrain_actor:
             if self.agent.vision.cameras:
                 raise ValueError(
@@ -89,18 +86,35 @@ class OffPolicyLearner:
             for _ in range(self.config.cloning.steps):
                 self.agent.clone(next(self._sample(1)))
 
+    def _keep(self, demos: Sequence[Episode]) -> None:
+        base = self.agent.base
+        for episode in demos:
+            buffer = self.online if self.config.learner.demos_online else self.prior
+            buffer.add_episode(episode if base is None else relabelled(episode, base))
+
+    def begin_again(self, demos: Sequence[Episode]) -> None:
+        """Replay that holds nothing but the demonstrations; what was learned stays."""
+        for buffer in (self.online, self.prior):
+            buffer.clear()
+        self._driven.clear()
+        self._keep(demos)
+
     def remember(self, step: Step) -> None:
+        """A step that pays for updates."""
+        self.governor.steps += self.store(step)
+
+    def store(self, step: Step) -> bool:
         """Every step goes online; every step the person drove goes to the prior buffer as well, whole segments with the
-        observation that followed them."""
-        if not self.online.add(step):  # delivered twice
-            return
-        self.governor.steps += 1
+        observation that followed them. False for a step that was delivered twice."""
+        if not self.online.add(step):
+            return False
         before = self._driven.pop(step.id[:2], None)
         if step.source == Source.HUMAN:
             self._driven[step.id[:2]] = step.id
             self.prior.add(step)
         elif before is not None and before.episode == step.id.episode:
             self.prior.finish(before, step.observation, step.base_action)
+        return True
 
     def finish(self, last: StepId, final_observation: Observation, final_base_action: np.ndarray | None = None) -> None:
         """The episode of ``last`` ended: the observation after it, and the base's action there."""
@@ -148,7 +162,7 @@ class OffPolicyLearner:
         online, online_counters = self.online.state()
         prior, prior_counters = self.prior.state()
         tensors: Tensors = {"agent": self.agent.state_dict(), "online": online, "prior": prior}
-        for name, optimizer in self.agent.optimizers().items():
+        for name, optimizer in self.agent.optimizers.items():
             tensors[f"optimizer.{name}"] = numbered(optimizer.state_dict()["state"])
         tensors["generator"] = {"state": self.agent.generator.get_state()}
         return tensors, {
@@ -176,7 +190,7 @@ class OffPolicyLearner:
         self.agent.load_state_dict(tensors["agent"])
         if metadata["normalizer_version"] != self.agent.normalizer_version():
             raise ValueError("the checkpoint's normaliser is not the one its replay was stored under: it is damaged")
-        for name, optimizer in self.agent.optimizers().items():
+        for name, optimizer in self.agent.optimizers.items():
             moments = by_number(tensors[f"optimizer.{name}"])
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         drawing = torch.as_tensor(tensors["generator"]["state"], dtype=torch.uint8)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from robot_rl.base_policy import BasePolicy
 from robot_rl.bc import make_cloned_policy
+from robot_rl.checkpoint import disk_errors
 from robot_rl.cloned_policy import ClonedPolicy
 from robot_rl.config import CloningConfig, LearnerConfig, from_dict
 from robot_rl.observation import COMMANDED_GRIPPER
@@ -65,12 +66,15 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     keep = (*ACTING, "critic.") if kind == "rl" else ("",)
     tensors = {name: t.contiguous() for name, t in policy.state_dict().items() if name.startswith(keep)}
     fresh = folder / "policy.safetensors.new"
-    save_file(tensors, fresh)
+    with disk_errors():
+        save_file(tensors, fresh)
     fresh.replace(folder / "policy.safetensors")  # whole at every instant
     about = {"kind": kind, "interface": asdict(interface), "config": asdict(policy.config), "step": step}
     if isinstance(policy, RLPD):
         about["frozen_encoder"] = policy.vision.frozen_version
-    (folder / "policy.json").write_text(json.dumps(about, indent=1))
+    fresh = folder / "policy.json.new"
+    fresh.write_text(json.dumps(about, indent=1))
+    fresh.replace(folder / "policy.json")
     base = policy.base if isinstance(policy, RLPD) else None
     if base is not None and not (folder / "base" / "policy.json").exists():
         if not isinstance(base, ClonedPolicy):

@@ -11,7 +11,7 @@ import numpy as np
 
 from hardware.interfaces import Source
 from robot_rl.batch import Batch, Rows, Stored
-from robot_rl.ring_file import Entries, RingFile, is_frame
+from robot_rl.ring_file import EMPTY, Entries, RingFile, is_frame
 from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
 
 RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float, np.ndarray], np.ndarray]
@@ -74,6 +74,8 @@ class ReplayBuffer:
         """Writing number of the successor; its slot is that modulo ``capacity``. -1 while unknown."""
         self.written = 0
         self.steps = 0
+        self.missing = 0
+        """Slots whose image was gone, or not whole, when a state was loaded."""
         self._open: dict[tuple[str, int], tuple[int, int, int]] = {}
         """Per (run, actor): episode, last step number and writing number of its open episode."""
 
@@ -137,6 +139,14 @@ class ReplayBuffer:
 
     def _next_known(self, serial: int) -> bool:
         return self.serial[serial % self.capacity] != serial or self.next_serial[serial % self.capacity] >= 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for file in self._files.values():
+            file.stamps[:] = EMPTY
+        self.serial[:] = self.next_serial[:] = -1
+        self.written = self.steps = self.missing = 0
+        self._open.clear()
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -221,9 +231,11 @@ class ReplayBuffer:
             mine[name][: len(array)] = array
         self.written, self.steps = counters["written"], counters["steps"]
         self._open = {(run, actor): (episode, step, serial) for run, actor, episode, step, serial in counters["open"]}
+        written = self.serial.copy()
         for file in self._files.values():
-            self.serial[stale := file.stamps != self.serial] = -1
+            self.serial[stale := file.stamps != written] = -1
             self.next_serial[stale] = -1
+        self.missing = sum(int((file.stamps < written).sum()) for file in self._files.values())
 
     def _arrays(self) -> dict[str, np.ndarray]:
         in_memory = {name: array for name, array in self.observation.items() if name not in self._files}

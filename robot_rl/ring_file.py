@@ -33,11 +33,20 @@ class RingFile:
     def __init__(self, folder: Path, name: str, capacity: int, shape: tuple[int, ...]):
         """Open the file, or begin one; one of another size is begun anew."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.array = _mapped(folder / f"{name}.frames", (capacity, *shape), np.dtype(np.uint8))
+        self._path = folder / f"{name}.frames"
+        self.array = _mapped(self._path, (capacity, *shape), np.dtype(np.uint8))
         """uint8 (capacity, \\*shape)."""
         self.stamps = _mapped(folder / f"{name}.stamps", (capacity,), np.dtype(np.int64))
+        self._file = self._path.open("r+b")
+        self._frame_bytes = int(np.prod(shape))
 
     def write(self, slot: int, serial: int, frame: np.ndarray) -> None:
+        """Raises OSError where the disk has no room for a slot that was never filled: a mapped page without room would
+        kill the process instead."""
+        try:
+            os.posix_fallocate(self._file.fileno(), slot * self._frame_bytes, self._frame_bytes)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
         self.stamps[slot] = EMPTY
         self.array[slot] = frame
         self.stamps[slot] = serial

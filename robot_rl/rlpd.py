@@ -11,7 +11,7 @@ import copy
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import cast
 
 import numpy as np
@@ -86,16 +86,19 @@ class RLPD(nn.Module):
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.to(self.device)
-        learned = [*self.critic.parameters(), *self.vision.parameters()]
-        self.critic_optimizer = self.compute.adam(learned, config.learning_rate)
-        rate = config.actor_learning_rate or config.learning_rate
-        self.actor_optimizer = self.compute.adam(self.actor.parameters(), rate)
-        self.gripper_optimizer = (
-            self.compute.adam(self.gripper.online.parameters(), config.learning_rate) if self.gripper else None
-        )
         trunks = (m for actor in (self.actor, self.average_actor) for m in actor.modules() if type(m) is nn.Sequential)
         self.compute.compile(self.critic, self.vision.each, *trunks)
         self._replay = Graphs(self._step, self.generator) if self.compute.graphs else None
+
+    @cached_property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """By what they train. Who only acts has none: torch takes two seconds to load what the first one needs."""
+        rate, adam = self.config.learning_rate, self.compute.adam
+        made = {
+            "critic": adam([*self.critic.parameters(), *self.vision.parameters()], rate),
+            "actor": adam(self.actor.parameters(), self.config.actor_learning_rate or rate),
+        }
+        return made | ({"gripper": adam(self.gripper.online.parameters(), rate)} if self.gripper else {})
 
     def normalize_states_by(self, states: np.ndarray) -> None:
         """Freeze the normaliser to the statistics of ``states`` (n, state_dim), before anything is learned. Our own
@@ -189,14 +192,14 @@ class RLPD(nn.Module):
                 wanted = wanted.clamp(*self.config.value_bounds)
         q = self.critic(torch.cat([now.features, batch.action], dim=-1))
         loss = ((q - wanted) ** 2).mean()  # each head's own error, then the mean over heads
-        _descend(self.critic_optimizer, loss)
+        _descend(self.optimizers["critic"], loss)
         return {"critic_loss": loss.detach(), "q": q.detach().mean(), "target_q": wanted.mean()}
 
     def _update_gripper(self, now: Context, batch: Batch[Tensor], following: Context, best: Tensor) -> Metrics:
-        assert self.gripper is not None and self.gripper_optimizer is not None
+        assert self.gripper is not None
         penalty = self.config.gripper_change_penalty
         loss = self.gripper.loss(now, batch.action, batch.reward, batch.discount, following, best, penalty)
-        _descend(self.gripper_optimizer, loss)
+        _descend(self.optimizers["gripper"], loss)
         soft_update(list(self.gripper.target.parameters()), list(self.gripper.online.parameters()), self.config.tau)
         return {"gripper_loss": loss.detach()}
 
@@ -212,7 +215,7 @@ class RLPD(nn.Module):
         if self.config.imitation_weight > 0:
             error, more = self._imitation(now, executed, human)
             loss, metrics = loss + self.config.imitation_weight * error, metrics | more
-        _descend(self.actor_optimizer, loss)
+        _descend(self.optimizers["actor"], loss)
         # Weights averaged over the last updates act more steadily than the newest (arXiv 1803.05407).
         averaged, newest = self.average_actor.parameters(), self.actor.parameters()
         soft_update(list(averaged), list(newest), self.config.averaging)
@@ -226,7 +229,7 @@ class RLPD(nn.Module):
         batch = shown.map(self.compute.tensor)
         now, everything = self._context(batch.observation, batch.base_action), torch.ones_like(batch.human)
         error, _ = self._imitation(now, batch.action, everything)
-        _descend(self.actor_optimizer, error / self.arm_dim)
+        _descend(self.optimizers["actor"], error / self.arm_dim)
         self.average_actor.load_state_dict(self.actor.state_dict())
         return error.detach()
 
@@ -240,10 +243,6 @@ class RLPD(nn.Module):
         return {"effective_rank": effective_rank(hidden).mean(), "dead_units": (hidden <= 0).all(1).float().mean()}
 
     # -- persistence -------------------------------------------------------------------------------------------------
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        named = {"critic": self.critic_optimizer, "actor": self.actor_optimizer}
-        return named | ({"gripper": self.gripper_optimizer} if self.gripper_optimizer else {})
 
     def normalizer_version(self) -> str:
         """Hash of the frozen statistics: what is stored under one normaliser must not be read under another."""

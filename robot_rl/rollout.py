@@ -15,9 +15,10 @@ import numpy as np
 from hardware.interfaces import Source
 from robot_rl.base_policy import BasePolicy
 from robot_rl.env import RobotEnv
-from robot_rl.episodes import EpisodeStore, EpisodeWriter
+from robot_rl.episodes import EpisodeStore
 from robot_rl.foreign import ForeignEnv
 from robot_rl.policy import Policy
+from robot_rl.recorder import Recorder
 from robot_rl.types import Episode, EpisodeHeader, Observation, Step, StepId
 
 TRAIN_SEEDS, DEMO_SEEDS, EVALUATION_SEEDS = 0, 1, 2
@@ -100,7 +101,7 @@ class Rollout:
         self.env, self.spec, self.run, self.seed, self.stream, self.store = env, spec, run, seed, stream, store
         self.episode, self.actor = first_episode - 1, actor
         self._header: EpisodeHeader | None = None
-        self._writer: EpisodeWriter | None = None
+        self._recorder = None if store is None else Recorder(store)
         self._steps: list[Step] = []
         self.observation: Observation = {}
         """The newest observation, which the next step acts on."""
@@ -115,8 +116,11 @@ class Rollout:
         A base that ``policy`` works over is asked at every step, also where a person drives, and its answer is stored.
         What policy and base had planned is dropped whenever a person drove.
 
-        ``label`` is who the policy's own steps count for: POLICY, BASE, or DEMO for a demonstration.
+        ``label`` is who the policy's own steps count for: POLICY, BASE, or DEMO for a demonstration. Raises OSError,
+        before the step is taken, where it could not be recorded.
         """
+        if self._recorder is not None:
+            self._recorder.check()
         if self._header is None:
             self._begin(policy)
         assert self._header is not None
@@ -154,18 +158,19 @@ class Rollout:
         self._steps.append(step)
         if source in (Source.HUMAN, Source.DEMO):
             _tell(policy, "flush")
-        if self._writer is not None:
-            self._writer.add(step)
+        if self._recorder is not None:
+            self._recorder.add(step)
         return step, self._finish(base) if step.is_last else None
 
     def episodes(
         self, policy: Policy, count: int, deterministic: bool = False, label: Source = Source.POLICY
     ) -> Iterator[Episode]:
-        """Yield ``count`` whole episodes."""
+        """Yield ``count`` whole episodes, each once it is on file."""
         for _ in range(count):
             episode = None
             while episode is None:
                 _, episode = self.step(policy, deterministic, label)
+            self.flush()
             yield episode
 
     @property
@@ -173,12 +178,18 @@ class Rollout:
         """Whether an episode is under way."""
         return self._header is not None
 
+    def flush(self) -> None:
+        """Wait until all that happened is on file. Raises OSError where it could not be recorded."""
+        if self._recorder is not None:
+            self._recorder.flush()
+
     def abort(self) -> None:
-        """Leave the open episode unfinished; what is on disk of it stays marked as aborted. OSError where it cannot be
-        put in order now (a full disk): that is done when the store is opened again."""
-        writer, self._header, self._writer, self._steps = self._writer, None, None, []
-        if writer is not None:
-            writer.abort()
+        """Leave the open episode, if there is one, unfinished; what is on file of it stays marked as aborted, and
+        nothing is left to be written. OSError where it cannot be put in order now (a full disk): that is done when the
+        store is opened again."""
+        self._header, self._steps = None, []
+        if self._recorder is not None:
+            self._recorder.abort()
 
     def _begin(self, policy: Policy) -> None:
         _tell(policy, "reset")
@@ -204,16 +215,17 @@ class Rollout:
             classifier_version="" if self.env.classifier is None else self.env.classifier.version,
         )
         self._steps = []
-        self._writer = self.store.writer(self._header) if self.store is not None else None
+        if self._recorder is not None:
+            self._recorder.begin(self._header)
 
     def _finish(self, base: BasePolicy | None) -> Episode:
         assert self._header is not None
         # Asked before anything is reset: where the episode was cut off, the value of going on needs it.
         final_base = None if base is None else np.asarray(base.act(self.observation), np.float32)
-        if self._writer is not None:
-            self._writer.close(self.observation, final_base)
+        if self._recorder is not None:
+            self._recorder.finish(self.observation, final_base)
         episode = Episode(self._header, self._steps, self.observation, final_base)
-        self._header, self._writer, self._steps = None, None, []
+        self._header, self._steps = None, []
         return episode
 
 

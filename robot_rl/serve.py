@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from robot_rl.description import Description
+from robot_rl.episodes import EpisodeStore
 from robot_rl.journal import Journal
 from robot_rl.keys import LearnerKeys
 from robot_rl.learner import Learner
@@ -95,6 +96,15 @@ class Serving:
             self.end.close()
             self.journal.close()
             learner.close()
+
+    def rebuild(self, folders: Sequence[Path]) -> None:
+        """Fill the replay again from recorded episodes, and save that."""
+        stores = [EpisodeStore(folder) for folder in folders]
+        recorded = (s.read(row) for s in stores for row in s.list() if row.label != "discard")
+        self._say(f"{self.learner.rebuild(recorded)} recorded steps are in the replay again")
+        for store in stores:
+            store.close()
+        self._save()
 
     def _round(self) -> None:
         learner = self.learner

@@ -14,39 +14,25 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import struct
 import time
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from uuid import uuid4
 
 from hardware.recording import sync_folder
+from robot_rl.spool_segment import RECORD, Segment, scan
 
-_RECORD = struct.Struct("<II")
 _ABOUT, _LOCK, _SUFFIX = "spool.json", "lock", ".spool"
 SEGMENT_BYTES = 16 << 20
 SYNC_PERIOD_S = 1.0
-MAX_RECORD_BYTES = 64 << 20
 
 
 class SpoolError(OSError):
     """The spool cannot be used, or is full; one line that says what to do."""
-
-
-@dataclass
-class _Segment:
-    path: Path
-    first: int
-    offsets: list[int] = field(default_factory=list)
-    """Where each record begins."""
-    size: int = 0
-
-    @property
-    def next(self) -> int:
-        return self.first + len(self.offsets)
 
 
 class Spool:
@@ -71,12 +57,13 @@ class Spool:
         """The last record known to be confirmed."""
         self.owner: str = about.get("owner", "")
         """Whom its records are for; empty while nobody claimed them."""
-        self._segments = [_scan(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+        self._segments = [scan(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
         self._next = max(self._segments[-1].next if self._segments else 1, self.forgotten + 1)
         self._file: FileIO | None = None
         if self._segments and self._segments[-1].next == self._next:
             self._file = FileIO(self._segments[-1].path, "ab")
         self._synced_s = time.monotonic()
+        self._syncer, self._syncing = ThreadPoolExecutor(1, "spool-sync"), deque[Future[None]]()
         self._reading: tuple[Path, int] | None = None
         self._write_about(durably=True)
 
@@ -104,26 +91,22 @@ class Spool:
         if self._file is None or self._segments[-1].size >= self.segment_bytes:
             self._begin_segment()
         assert self._file is not None
-        segment, record = self._segments[-1], _RECORD.pack(len(data), zlib.crc32(data)) + data
+        self._require_synced(wait=False)
+        segment, record = self._segments[-1], RECORD.pack(len(data), zlib.crc32(data)) + data
         try:
             written = self._file.write(record)
             if written != len(record):
                 raise SpoolError(f"'{self.folder}': the disk is full, so a record was not kept: make room")
         except OSError as error:
-            os.ftruncate(self._file.fileno(), segment.size)
+            self._file.truncate(segment.size)
+            self._file.seek(segment.size)  # or the next would leave a hole
             raise error if isinstance(error, SpoolError) else SpoolError(f"'{self.folder}': {error.strerror}") from None
         segment.offsets.append(segment.size)
         segment.size += len(record)
         self._next += 1
         if time.monotonic() - self._synced_s > SYNC_PERIOD_S:
-            self.sync()
+            self._sync_soon(self._file)
         return self._next - 1
-
-    def sync(self) -> None:
-        """Bring all records to the disk itself."""
-        if self._file is not None:
-            os.fdatasync(self._file.fileno())
-        self._synced_s = time.monotonic()
 
     def read(self, number: int) -> bytes:
         """Record ``number``. Raises KeyError if it is not held, :class:`SpoolError` if the disk damaged it."""
@@ -132,8 +115,8 @@ class Spool:
             raise KeyError(f"record {number} is not in '{self.folder}' ({self.first} to {self.last} are)")
         descriptor = self._open_for_reading(segment.path)
         offset = segment.offsets[number - segment.first]
-        length, checksum = _RECORD.unpack(os.pread(descriptor, _RECORD.size, offset))
-        data = os.pread(descriptor, length, offset + _RECORD.size)
+        length, checksum = RECORD.unpack(os.pread(descriptor, RECORD.size, offset))
+        data = os.pread(descriptor, length, offset + RECORD.size)
         if zlib.crc32(data) != checksum:
             raise SpoolError(f"record {number} of '{self.folder}' does not match its checksum")
         return data
@@ -150,8 +133,8 @@ class Spool:
             return
         self.forgotten = number
         if number >= self._next:
-            self._next = number + 1
-            self._begin_segment()
+            self._next, self._file = number + 1, None
+            self._write_about(durably=True)
         while len(self._segments) > 1 and self._segments[0].next - 1 <= number:
             self._segments.pop(0).path.unlink()
             self._write_about()
@@ -167,7 +150,11 @@ class Spool:
         """Safe to call twice."""
         if self._lock.closed:
             return
-        self.sync()
+        if self._file is not None:
+            self._sync_soon(self._file)
+        with suppress(SpoolError):
+            self._require_synced(wait=True)
+        self._syncer.shutdown()
         self._write_about()
         if self._reading is not None:
             os.close(self._reading[1])
@@ -189,11 +176,21 @@ class Spool:
         except OSError as error:
             raise SpoolError(f"'{self.folder}': {error.strerror}") from None
         if self._file is not None:
-            self.sync()
+            self._sync_soon(self._file)
             self._file.close()
         self._file = file
-        self._segments.append(_Segment(path, self._next))
-        sync_folder(self.folder)
+        self._segments.append(Segment(path, self._next))
+
+    def _sync_soon(self, file: FileIO) -> None:
+        """Bring all records to the disk itself, on another thread: a slow disk must not keep the next from being
+        written."""
+        self._syncing.append(self._syncer.submit(_bring_to_disk, os.dup(file.fileno()), self.folder))
+        self._synced_s = time.monotonic()
+
+    def _require_synced(self, wait: bool) -> None:
+        while self._syncing and (wait or self._syncing[0].done()):
+            if (error := self._syncing.popleft().exception()) is not None:
+                raise SpoolError(f"'{self.folder}': {error}") from None
 
     def _write_about(self, durably: bool = False) -> None:
         """Behind by a little after a kill, and kept where a full disk forbids writing: then records go out twice."""
@@ -210,32 +207,17 @@ class Spool:
             path.unlink(missing_ok=True)
 
 
+def _bring_to_disk(descriptor: int, folder: Path) -> None:
+    try:
+        os.fdatasync(descriptor)
+        sync_folder(folder)
+    finally:
+        os.close(descriptor)
+
+
 def _read_about(path: Path) -> dict[str, str]:
     try:
         about = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
     return about if isinstance(about, dict) else {}
-
-
-def _scan(path: Path) -> _Segment:
-    """The segment in ``path`` up to its last good record; the rest of the file is cut off."""
-    segment = _Segment(path, int(path.stem))
-    data = path.read_bytes()
-    for end in _good_records(data):
-        segment.offsets.append(segment.size)
-        segment.size = end
-    if segment.size < len(data):
-        os.truncate(path, segment.size)
-    return segment
-
-
-def _good_records(data: bytes) -> Iterator[int]:
-    """Where each record ends, up to the first that is cut off or damaged."""
-    at = 0
-    while at + _RECORD.size <= len(data):
-        length, checksum = _RECORD.unpack_from(data, at)
-        at += _RECORD.size + length
-        if length > MAX_RECORD_BYTES or at > len(data) or zlib.crc32(memoryview(data)[at - length : at]) != checksum:
-            return
-        yield at

@@ -91,6 +91,7 @@ class Trainer:
             self._save()
 
     def _save(self) -> None:
+        self.rollout.flush()
         self.learner.save(episode=self.rollout.episode)
 
 

@@ -69,7 +69,7 @@ SCHEMAS: dict[str, Schema] = {
         {**_ADDRESS, "spool": str, "sequence": int, "after": int}, {"payload": "uint8"}, MAX_RECORD_BYTES + 4096
     ),
     "want": Schema({**_ADDRESS, "learner": int, "version": int, "base": str}),
-    "report": Schema({**_ADDRESS, "refused": int, "reason": str, "backlog": int}),
+    "report": Schema({**_ADDRESS, "refused": int, "reason": str}),
     # Learner to actor.
     "welcome": Schema({**_ADDRESS, "run": str, "received": int}),
     "ack": Schema({**_ADDRESS, "received": int, "behind": int}),

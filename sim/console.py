@@ -50,6 +50,7 @@ class TwinConsole:
         self.live.finished(success, helped)
         verdict, store = self.hand.verdict(), rollout.store
         if store is not None and verdict in ("success", "failure", "discard"):
+            rollout.flush()
             store.label(store.path_of(rollout.run, rollout.episode), verdict)
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import page, presets
+from benchmarks import faults, page, presets
 
 PAGE = "top\n<!-- a: begin -->\nold a\n<!-- a: end -->\nmiddle\n<!-- b: begin -->\nold b\n<!-- b: end -->\nbottom\n"
 
@@ -31,7 +31,7 @@ def test_a_page_without_the_markers_is_left_alone(tmp_path: Path, text: str) -> 
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("name", ["presets", "gym-hil"])
+@pytest.mark.parametrize("name", ["presets", "gym-hil", "link", "link-faults"])
 def test_the_page_has_a_place_for_every_table(name: str, tmp_path: Path) -> None:
     copy = tmp_path / "RESULTS.md"
     copy.write_text(page.PAGE.read_text())
@@ -58,3 +58,11 @@ def test_the_presets_table_shows_every_seed() -> None:
     common = {"task": "reach", "preset": "bc", "cycle_s": None, "env_steps": 9, **dict.fromkeys(names, 0.5)}
     table = presets.table([common | {"seed": seed, "success": 0.1 * seed} for seed in (2, 0, 1)])
     assert "| 10.0% | 0.0% 10.0% 20.0% |" in table
+
+
+def test_a_fault_that_costs_more_than_it_may_is_marked() -> None:
+    row = {"repeats": 3, "steps": 900, "lost": 3, "duplicated": 0, "median_s": 0.5, "worst_s": 1.0}
+    rows = {"kill -9 of the actor": row, "kill -9 of the learner": row, "link cut, 2 s": {"skipped": "no rights"}}
+    lines = {line.split("|")[1].strip(): line for line in faults.table(rows).splitlines() if "|" in line}
+    assert "kill -9 of the actor" in lines and "kill -9 of the learner **over**" in lines
+    assert "no rights" in lines["link cut, 2 s"] and "not run yet" in lines["NaN weights"]

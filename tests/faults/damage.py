@@ -9,10 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from hardware.recording import PART, RecordingError, recover_recording
+from robot_rl.collectors import RandomPolicy
 from robot_rl.episode_reader import read_episode
+from robot_rl.episodes import EpisodeStore
+from robot_rl.rollout import EnvSpec, Rollout
 from robot_rl.types import Episode
 
 TAIL_BYTES = 64 << 10
+
+
+def record_pictures(folder: Path) -> Path:
+    """An episode's file that is longer than what is damaged of it."""
+    spec = EnvSpec("tests.robot_rl.point_env:NoisyPoint-v0")
+    env, store = spec.make(), EpisodeStore(folder)
+    rollout = Rollout(env, spec, "damage", 0, store=store)
+    next(rollout.episodes(RandomPolicy(np.random.default_rng(0), 1), 1))
+    (row,) = store.list()
+    store.close()
+    assert (folder / row.path).stat().st_size > TAIL_BYTES
+    return folder / row.path
 
 
 def positions(path: Path, every: int = 1) -> range:

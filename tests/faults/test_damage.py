@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mcap.opcode import Opcode
+from mcap.writer import MCAP0_MAGIC
 
 from robot_rl.demonstrations import collect_demos
 from robot_rl.episode_reader import read_episode
 from robot_rl.episode_repair import problems, repair
 from robot_rl.episodes import EpisodeStore
 from robot_rl.rollout import EnvSpec
-from tests.faults.damage import flipped, positions, saved_by_position
+from tests.faults.damage import flipped, positions, record_pictures, recovered, saved_by_position, wrong_steps
 
 POINT = EnvSpec("tests.robot_rl.point_env:PointReach-v0")
 
@@ -23,14 +25,29 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return max(folder.glob("*.mcap"), key=lambda path: path.stat().st_size)
 
 
-def test_a_file_cut_or_bent_anywhere_gives_its_longest_valid_beginning(recorded: Path, tmp_path: Path) -> None:
-    whole = read_episode(recorded)
-    seen = list(saved_by_position(recorded, 211, tmp_path / "one"))
+def test_a_file_cut_or_bent_anywhere_gives_its_longest_valid_beginning(tmp_path: Path) -> None:
+    """At some positions; `make faults` takes every one."""
+    path = record_pictures(tmp_path / "demos")
+    whole = read_episode(path)
+    seen = list(saved_by_position(path, 997, tmp_path / "one"))
     saved = [steps for steps, _, _ in seen]
-    assert len(seen) > 50
+    assert len(seen) == 66
     assert sum(after_cut + after_flip for _, after_cut, after_flip in seen) == 0
     assert saved == sorted(saved), "a longer file never gives less"
-    assert saved[0] == 0 and saved[-1] >= len(whole.steps) - 1
+    assert saved[0] < 4 and saved[-1] >= len(whole.steps) - 1
+
+
+def test_no_record_passes_for_one_of_another_kind(recorded: Path, tmp_path: Path) -> None:
+    """Its kind is a byte without a checksum."""
+    whole, data, at, ends = read_episode(recorded), recorded.read_bytes(), len(MCAP0_MAGIC), []
+    while data[at] != Opcode.DATA_END:
+        for bit in range(8):
+            bent = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+            found = recovered(bent, tmp_path / "one")
+            assert wrong_steps(whole, found) == 0
+            ends.append(0 if found is None else len(found.steps))
+        at += 9 + int.from_bytes(data[at + 1 : at + 9], "little")
+    assert max(ends) == len(whole.steps)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ from robot_rl.serve import Serving, first_actor
 from robot_rl.spool import Spool
 from robot_rl.stopping import Stopping
 
+PATIENCE_S = 300.0
+MAX_BEHIND = 8
 POINT = EnvSpec("tests.robot_rl.point_env:PointReach-v0")
 CONFIG = TrainConfig(
     env_steps=160,
@@ -35,27 +39,40 @@ CONFIG = TrainConfig(
 
 
 class ActorThread:
-    """An actor of ``folder`` at ``endpoint``; :meth:`join` gives what it did."""
+    """An actor of ``folder`` at ``endpoint``, begun once ``after`` is true; :meth:`join` gives what it did."""
 
-    def __init__(self, folder: Path, endpoint: str, number: int = 0, max_behind: int | None = 8):
-        self.folder, self.endpoint, self.number, self.max_behind = folder, endpoint, number, max_behind
+    def __init__(
+        self,
+        folder: Path,
+        endpoint: str,
+        number: int = 0,
+        after: Callable[[], bool] = lambda: True,
+        max_steps: int | None = None,
+    ):
+        self.folder, self.endpoint, self.number = folder, endpoint, number
+        self.after, self.max_steps = after, max_steps
         self.stopping, self.done = Stopping(), {}
+        self.delivered: Callable[[], bool] = lambda: False
+        """Whether the learner has steps, and all there are."""
         self.said: list[str] = []
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
+        while not self.after():
+            time.sleep(0.01)
         env, spool = POINT.make(), Spool(self.folder / "spool")
         link = ZmqActorEnd(self.endpoint, spool, Description.of(env, POINT).to_json(), self.number)
         run = f"actor-{spool.id[:8]}"
-        options: dict[str, Any] = {"max_behind": self.max_behind, "min_free_bytes": 0, "say": self.said.append}
+        options: dict[str, Any] = {"max_behind": MAX_BEHIND, "min_free_bytes": 0, "say": self.said.append}
         actor = Actor(self.folder, env, POINT, link, run, seed=1, actor=self.number, **options)
-        self.done = actor.run(self.stopping)
+        self.delivered = lambda: actor.steps > 0 and link.state().backlog == 0
+        self.done = actor.run(self.stopping, self.max_steps)
         link.close()
         spool.close()
 
     def join(self) -> dict[str, Any]:
-        self._thread.join(60.0)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
         return self.done
 
@@ -81,7 +98,7 @@ def test_a_run_from_the_first_hello_to_the_last_weights(tmp_path: Path, endpoint
     learner = learn(tmp_path / "learner", endpoint)
     done = actor.join()
     assert learner.tally.env_steps == 160 and learner.off_policy.actor_updates == 121
-    assert done["steps"] >= 160 and done["steps"] < 160 + 60, "a twin's time stands still for the learner"
+    assert 160 <= done["steps"] <= 160 + MAX_BEHIND + 1, "a twin's time stands still for the learner"
     store = EpisodeStore(tmp_path / "actor" / "episodes")
     rows = store.list()
     store.close()
@@ -90,10 +107,11 @@ def test_a_run_from_the_first_hello_to_the_last_weights(tmp_path: Path, endpoint
 
 
 def test_two_actors_feed_one_learner_with_other_episodes(tmp_path: Path, endpoint: str) -> None:
-    actors = [ActorThread(tmp_path / f"actor-{n}", endpoint, n) for n in (0, 1)]
+    first = ActorThread(tmp_path / "first", endpoint, 0, max_steps=60)  # the learner needs the second for the rest
+    second = ActorThread(tmp_path / "second", endpoint, 1, after=lambda: first.delivered())
     learner = learn(tmp_path / "learner", endpoint)
-    for actor in actors:
-        actor.join()
+    first.join()
+    second.join()
     assert learner.tally.env_steps == 160
     assert len({run for run, _ in learner._newest}) == 2
     assert {number for _, number in learner._newest} == {0, 1}
@@ -114,16 +132,32 @@ def test_a_learner_that_comes_again_goes_on_from_its_checkpoint_and_its_journal(
     assert steps == sorted(set(steps)) and len(steps) == len((out / "metrics.jsonl").read_text().splitlines())
 
 
+def test_a_learner_that_lost_everything_begins_again_from_what_was_recorded(tmp_path: Path, endpoint: str) -> None:
+    actor = ActorThread(tmp_path / "actor", endpoint)
+    about = learn(tmp_path / "lost", endpoint).actor
+    actor.join()
+    shutil.rmtree(tmp_path / "lost")
+    other = ActorThread(tmp_path / "other", endpoint, 1)
+    learner = make_learner(tmp_path / "learner", about, dataclasses.replace(CONFIG, env_steps=220))
+    serving = Serving(learner, endpoint)
+    serving.rebuild([tmp_path / "actor" / "episodes"])
+    assert 100 < learner.tally.env_steps <= 169 and learner.owed == learner.tally.env_steps - 39
+    serving.run(Stopping())
+    other.join()
+    assert learner.tally.env_steps == 220 and {number for _, number in learner._newest} == {0, 1}
+
+
 def test_an_actor_of_another_learners_run_keeps_its_steps_to_itself(tmp_path: Path, endpoint: str) -> None:
     actor = ActorThread(tmp_path / "actor", endpoint)
     learn(tmp_path / "first", endpoint)
     actor.join()
     stranger = ActorThread(tmp_path / "actor", endpoint)
-    other = ActorThread(tmp_path / "other", endpoint, 1)
+    refused = lambda: any("another learner's run" in line for line in stranger.said)  # noqa: E731
+    other = ActorThread(tmp_path / "other", endpoint, 1, after=refused)  # the learner ends with it
     learner = learn(tmp_path / "second", endpoint)
     other.join()
     stranger.stop()
-    assert any("another learner's run" in line for line in stranger.said)
+    assert refused()
     assert {number for _, number in learner._newest} == {1}
 
 

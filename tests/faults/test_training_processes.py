@@ -5,27 +5,29 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from robot_rl.episodes import EpisodeStore
 from robot_rl.metrics import METRICS_FILE, read_metrics
-from tests.faults.training_rig import FAULTS, LOST_PER_FAULT, TrainingRun
+from tests.faults.training_faults import FAULTS, LOST_PER_FAULT, ON_SMALL_DISKS
+from tests.faults.training_rig import TrainingRun
 
 
-def test_every_fault_in_turn_costs_no_step_but_the_one_in_hand() -> None:
-    """The learner has no mujoco at all (the rig takes it away)."""
-    rng, run = np.random.default_rng(0), TrainingRun()
+def _under(faults: dict, small_disks: bool) -> None:
+    """One run in which each of ``faults`` strikes once."""
+    rng, run = np.random.default_rng(0), TrainingRun(small_disks)
     try:
         run.start_learner()
         run.start_actor()
         run.under_way()
-        for fault in FAULTS.values():
+        for fault in faults.values():
             time.sleep(float(rng.uniform(0.0, 1.0)))
             fault(run)
-            run.under_way(1)
+            run.under_way(20)
         outcome = run.finish()
         assert outcome.steps > 100
         assert outcome.duplicated == 0
-        assert outcome.lost <= sum(LOST_PER_FAULT.values())
+        assert outcome.lost <= sum(LOST_PER_FAULT.get(name, 0) for name in faults)
         path = run.folder / "learner" / METRICS_FILE
         assert len(read_metrics(path)) == len(path.read_text().splitlines()), "no row stands there twice"
         store = EpisodeStore(run.folder / "actor" / "episodes")
@@ -34,3 +36,15 @@ def test_every_fault_in_turn_costs_no_step_but_the_one_in_hand() -> None:
         assert numbers == sorted(set(numbers)), "and no episode's number"
     finally:
         run.close()
+
+
+def test_every_fault_in_turn_costs_no_step_but_the_one_in_hand() -> None:
+    """The learner has no mujoco at all (the rig takes it away)."""
+    _under(FAULTS, small_disks=False)
+
+
+def test_a_full_disk_of_either_side_costs_no_step() -> None:
+    try:
+        _under(ON_SMALL_DISKS, small_disks=True)
+    except PermissionError as missing:
+        pytest.skip(str(missing))

@@ -57,7 +57,7 @@ def _frames() -> list[bytes]:
         encode("want", {**address, "learner": 1, "version": 2, "base": ""}),
         encode("ack", {**address, "received": 10**9, "behind": 3}),
         encode("weights", {**address, **weights}, {"actor.w": np.ones(30, np.float32)}),
-        encode("report", {**address, "refused": 1, "reason": "x", "backlog": 0}),
+        encode("report", {**address, "refused": 1, "reason": "x"}),
     ]
 
 

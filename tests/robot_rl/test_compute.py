@@ -95,7 +95,7 @@ def test_a_replayed_graph_learns_what_single_launches_do(actor, side):
     one, other = trained(launched, side=side), trained(replayed, side=side)
     assert replayed._replay is not None and len(replayed._replay._recorded) == 2, "with the actor and without"
     assert other == pytest.approx(one, rel=0.02, abs=2e-3)
-    steps = [{int(state["step"]) for state in optimizer.state.values()} for optimizer in replayed.optimizers().values()]
+    steps = [{int(state["step"]) for state in optimizer.state.values()} for optimizer in replayed.optimizers.values()]
     assert steps[0] == {24} and steps[1] == {6}, "recording an update is no update"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from robot_rl.spool import Spool, SpoolError
+from tests.hardware.test_full_disk import no_file_beyond
 
 
 def filled(folder: Path, count: int = 20, segment_bytes: int = 200) -> list[bytes]:
@@ -121,6 +122,18 @@ def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
         spool.append(b"b" * 60)
     assert contents(spool) == [b"a" * 60]
     spool.close()
+
+
+def test_after_a_full_disk_the_count_goes_on_without_a_hole(tmp_path: Path) -> None:
+    spool, records = Spool(tmp_path), [bytes([k]) * 900 for k in range(8)]
+    with no_file_beyond(4_000), pytest.raises(SpoolError, match="the disk is full"):
+        for record in records:
+            spool.append(record)
+    for record in records[spool.last :]:
+        spool.append(record)
+    assert contents(spool) == records
+    spool.close()
+    assert contents(Spool(tmp_path)) == records
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

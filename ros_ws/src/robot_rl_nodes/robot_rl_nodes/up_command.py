@@ -105,7 +105,7 @@ class Up:
         if self.with_learner:
             if self.what == "robot" and not self.env:
                 raise ValueError("a real cell has no task of its own yet: give yours by --env module:Name-v0")
-            LearnerCommand(preset=self.preset, config=preset(self.preset), demos=self.demos).require_demos()
+            LearnerCommand(preset=self.preset, config=preset(self.preset), demos=self.demos).require_folders()
             run = (self.preset, self.env_steps, str(self.demos or ""), str(out), self.seed, self.endpoint or "")
             nodes += learning(self.cell, folder, *run, env=self.env)
         return nodes
