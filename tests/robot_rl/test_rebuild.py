@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hardware.interfaces import Source
+from robot_rl.batch import Rows
 from robot_rl.collectors import RandomPolicy
 from robot_rl.config import LearnerConfig, TrainConfig, seeing
 from robot_rl.description import Description
@@ -67,7 +68,8 @@ def run(tmp_path: Path) -> Run:
 def transitions(buffer: ReplayBuffer) -> Counter[bytes]:
     """Everything that can be sampled, with pictures."""
     slots = np.flatnonzero(buffer.sampleable(np.arange(len(buffer))))
-    batch = buffer.gather(slots, Returns(0.9, 1, RewardWeights()))
+    stored = buffer.gather(slots, Returns(0.9, 1, RewardWeights()))
+    batch = stored.map(lambda part: part.gathered().numpy() if isinstance(part, Rows) else part)
     parts = [*batch.observation.values(), batch.action, batch.reward, batch.discount, *batch.next_observation.values()]
     return Counter(b"".join(part[i].tobytes() for part in parts) for i in range(len(slots)))
 
