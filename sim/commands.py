@@ -92,6 +92,33 @@ class Replay(Command):
 
 
 @dataclass(kw_only=True)
+class CalibrateTwin(Command):
+    """Fit the twin to recorded episodes, by carrying their targets out again with other parameters."""
+
+    episodes: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """The episodes' .mcap files. Motion and contact both tell; a hundred steps are a start."""
+    parameters: tuple[str, ...] = ()
+    """Those to fit; all (stiffness, joint_friction_nm, contact_friction, delay_s) if left out."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> CalibrateTwin:
+        return cls(episodes=tyro.MISSING)
+
+    def run(self) -> Mapping[str, Any]:
+        import dataclasses
+        import json
+
+        from robot_rl.command import say
+        from sim.calibration import calibrate
+        from sim.parameters import BOUNDS
+
+        found = calibrate(self.episodes, self.parameters or tuple(BOUNDS), say=say)
+        twin = json.dumps({"twin": found.parameters.changes()})
+        say(f"to have that twin: --env-kwargs '{twin}'")
+        return dataclasses.asdict(found)
+
+
+@dataclass(kw_only=True)
 class Console(Command):
     """Open a twin in the browser: watch it, drive it by keys or gizmo, label its episodes. Ctrl-C ends it."""
 

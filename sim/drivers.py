@@ -99,10 +99,18 @@ class SimClock:
 class SimArm:
     """An arm and its gripper, under MuJoCo's own Cartesian impedance: six actuators on one site.
 
-    ``prefix`` is what its names in the world begin with, where the world has several arms.
+    ``prefix`` is what its names in the world begin with, where the world has several arms. It is ``delay_s`` more
+    behind its references, to first order: where these were, had they always had the speed they have.
     """
 
-    def __init__(self, world: World, watchdog_s: float = 0.1, reference_period_s: float = 0.01, prefix: str = ""):
+    def __init__(
+        self,
+        world: World,
+        watchdog_s: float = 0.1,
+        reference_period_s: float = 0.01,
+        prefix: str = "",
+        delay_s: float = 0.0,
+    ):
         self.world = world
         self._prefix = prefix
         self._watchdog_s = watchdog_s
@@ -131,7 +139,7 @@ class SimArm:
         """``T_world_base``; None where these are the same."""
         # References arrive in stairs; a real controller interpolates at 1 kHz between the last two: on average it is at
         # the middle of the way.
-        self._half_period_s = 0.5 * reference_period_s
+        self._behind_s = 0.5 * reference_period_s + delay_s
         self._patience = round(watchdog_s / world.timestep_s)
 
     @property
@@ -174,7 +182,7 @@ class SimArm:
 
     def command(self, reference: ArmReference) -> None:
         """Track ``reference``; without another for ``watchdog_s`` the arm holds."""
-        target, twist, world, back_s = reference.T_base_ee, reference.twist, self.world, -self._half_period_s
+        target, twist, world, back_s = reference.T_base_ee, reference.twist, self.world, -self._behind_s
         if self._mount is not None:
             target, twist = pose_multiply(self._mount, target), _turned(self._mount.quat_xyzw, twist)
         vx, vy, vz, wx, wy, wz = twist

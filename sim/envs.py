@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from hardware.interfaces import NoTeleop, TeleopDevice
 from hardware.local_robot import LocalRobot
 from robot_rl.env import EnvOptions, RobotEnv
 from sim.drivers import SimArm, SimCamera, SimClock
+from sim.parameters import TwinParameters
 from sim.tasks import make_task
 from sim.tasks.base import TwinTask
 
@@ -30,6 +32,7 @@ def make(
     max_steps: int | None = None,
     cell: str = "twin",
     meshes: str | None = None,
+    twin: Mapping[str, float] | None = None,
     render_mode: str | None = None,
     **options: Any,
 ) -> RobotEnv:
@@ -38,25 +41,33 @@ def make(
     ``person`` (``expert``, ``intermediate``, ``novice``) sits at the teleop device and takes over by the rule
     ``takeover``, a name or a rule; ``person_seed`` makes them an individual. ``cameras`` names views of the scene that
     become observations. ``reset`` places the arm or moves it through the guard. The delays, and up to ``jitter_s`` more
-    each time, are the clock's. ``meshes`` names a robot of ``mujoco-menagerie`` to draw the arm as. ``options`` go to
+    each time, are the clock's. ``twin`` has what :class:`sim.parameters.TwinParameters` has, where that was fitted.
+    ``meshes`` names a robot of ``mujoco-menagerie`` to draw the arm as. ``options`` go to
     :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for an unknown name.
     """
-    twin = make_task(task, meshes=meshes)
-    clock = SimClock(twin.world, command_delay_s, camera_delay_s, jitter_s, np.random.default_rng(0))
-    device = NoTeleop() if person is None else _person(twin, person, takeover, person_seed)
-    robot = _robot(twin, clock, device, load_cell(cell), cameras, image_size)
+    scene, parameters = make_task(task, meshes=meshes), TwinParameters.of(twin)
+    parameters.apply(scene.world)
+    clock = SimClock(scene.world, command_delay_s, camera_delay_s, jitter_s, np.random.default_rng(0))
+    device = NoTeleop() if person is None else _person(scene, person, takeover, person_seed)
+    robot = _robot(scene, clock, device, load_cell(cell), cameras, image_size, parameters.delay_s)
     env_options = EnvOptions(
         cameras=tuple(cameras), image_size=image_size, teleport=reset == "teleport", max_steps=max_steps, **options
     )
-    return RobotEnv(robot, twin, env_options, render_mode)
+    return RobotEnv(robot, scene, env_options, render_mode)
 
 
 def _robot(
-    task: TwinTask, clock: SimClock, device: TeleopDevice, cell: Cell, cameras: tuple[str, ...], image_size: int
+    task: TwinTask,
+    clock: SimClock,
+    device: TeleopDevice,
+    cell: Cell,
+    cameras: tuple[str, ...],
+    image_size: int,
+    delay_s: float,
 ) -> LocalRobot:
     """The drivers of one world behind the guard."""
     spec, world = task.spec, task.world
-    arm = SimArm(world, reference_period_s=cell.guard_period_s)
+    arm = SimArm(world, reference_period_s=cell.guard_period_s, delay_s=delay_s)
     views = {name: SimCamera(world, name, image_size, clock) for name in cameras}
     arm.connect()
     for view in views.values():

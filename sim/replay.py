@@ -73,11 +73,9 @@ def replay(
     for ``actions``, without a physics state; ``sim.world.RendererUnavailable`` if no video can be drawn here.
     """
     episode = read_episode(path)
-    reports = [step.raw for step in episode.steps if step.raw is not None]
-    if len(reports) < len(episode.steps):
-        raise ValueError(f"{path}: '{episode.header.task}' reported no robot states, so there is nothing to replay")
+    reports = reports_of(path, episode)
     if mode == "actions":
-        twin, states = _carried_out(path, episode.header, reports)
+        twin, states = carried_out(path, episode.header, reports)
     else:
         twin = _scene(episode.header)
         states = _posed(twin, reports)
@@ -108,6 +106,14 @@ def replay(
         video=video,
         page=page,
     )
+
+
+def reports_of(path: Path | str, episode: Episode) -> list[RobotObservation]:
+    """What the robot reported at each step. Raises ``ValueError`` where it did not."""
+    reports = [step.raw for step in episode.steps if step.raw is not None]
+    if len(reports) < len(episode.steps):
+        raise ValueError(f"{path}: '{episode.header.task}' reported no robot states, so there is nothing to replay")
+    return reports
 
 
 def _scene(header: EpisodeHeader) -> TwinTask:
@@ -149,7 +155,7 @@ def _pose(twin: TwinTask, arm: ArmState) -> Pose:
     return twin.world.site_pose("ee")
 
 
-def _carried_out(
+def carried_out(
     path: Path | str, header: EpisodeHeader, reports: list[RobotObservation]
 ) -> tuple[TwinTask, Iterator[ArmState]]:
     """Actions: the recorded targets through guard, controller and physics."""
