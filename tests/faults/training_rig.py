@@ -44,9 +44,12 @@ SMALL_DISK = "24m"
 """Room of a disk that is to be filled."""
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["robot_rl.learners", "robot_rl.serve", "robot_rl.actor", "robot_rl.link_commands"])
+_OURS = ("robot_rl.learners", "robot_rl.serve", "robot_rl.actor", "robot_rl.link_commands")
+_SLOW = ("torch._dynamo", "tensorboard.summary.writer.event_file_writer")  # to load; optimisers need the first
+_PROCESSES.set_forkserver_preload([*_OURS, *_SLOW])
 _SMALL = ("--preset", "rlpd", "--warmup", "random", "--warmup-steps", "40", "--critic-only-updates", "0")
-_SMALL_LEARNER = ("--learner.width", "16", "--learner.utd-ratio", "1", "--learner.batch-size", "16")
+_SIZES = {"width": 16, "utd-ratio": 1, "batch-size": 16, "replay-capacity": 20_000}
+_SMALL_LEARNER = tuple(word for name, size in _SIZES.items() for word in (f"--learner.{name}", str(size)))
 
 
 @dataclass
@@ -146,8 +149,7 @@ class TrainingRun:
     def start_learner(self) -> None:
         where = ("--out", str(self.folder / "learner"), "--endpoint", f"tcp://127.0.0.1:{self.learner_port}")
         length = ("--env-steps", "100000", "--checkpoint-every", str(self.checkpoint_every))
-        small = ("--learner.replay-capacity", "20000")
-        self.learner = Child(self.log("learner"), "learner", *where, *_SMALL, *_SMALL_LEARNER, *length, *small)
+        self.learner = Child(self.log("learner"), "learner", *where, *_SMALL, *_SMALL_LEARNER, *length)
         self.relay.target = self.learner_port
 
     def start_actor(self) -> None:
