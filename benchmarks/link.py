@@ -162,7 +162,7 @@ ROWS = {
     "with recorder": "p50 {step_ms_recorder_p50:.2f} ms, p99 {step_ms_recorder_p99:.2f} ms",
     "with both": "p50 {step_ms_link_recorder_p50:.2f} ms, p99 {step_ms_link_recorder_p99:.2f} ms",
     "a checkpoint with 100,000 stored steps": "{checkpoint_s_at_100000:.1f} s",
-    "a learner goes on from it": "{resume_s_at_100000:.1f} s",
+    "a learner's process goes on from it, libraries included": "{resume_s_at_100000:.1f} s",
     "its replay filled again from 2,000 recorded episodes": "{rebuild_s_at_100000:.1f} s",
     "a killed actor's next episode begins, from `robot-rl actor` on": "{actor_resume_s_median:.1f} s, worst "
     "{actor_resume_s_worst:.1f} s",

@@ -25,17 +25,22 @@ from robot_rl.types import EpisodeHeader
 from robot_rl.wire import Final
 
 
-def resume(steps: int) -> dict[str, float]:
-    """A learner with ``steps`` stored: its checkpoint, how long the next takes to go on from it, and to fill its replay
-    again from the recorded episodes."""
+def come_back(folder: Path) -> RLLearner:
+    """The learner of ``folder``, where it left off."""
     frame = ((16, 16, 3), np.dtype(np.uint8))
     layout = {"state": ((50,), np.dtype(np.float32)), **dict.fromkeys(CAMERAS, frame)}
     about = Description(Interface("bench", 50, 7), layout, EnvSpec("bench"))
     config = TrainConfig(warmup="random", env_steps=10**6, warmup_steps=10**6, learner=LearnerConfig())
+    return RLLearner(folder, about, config)
+
+
+def resume(steps: int) -> dict[str, float]:
+    """A learner with ``steps`` stored: its checkpoint, how long the next takes to go on from it, and to fill its replay
+    again from the recorded episodes."""
     frames = tuple(np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8))
     with tempfile.TemporaryDirectory() as name:
         folder, store = Path(name) / "learner", EpisodeStore(Path(name) / "episodes")
-        learner = RLLearner(folder, about, config)
+        learner = come_back(folder)
         for number in range(steps):
             step = make_step(number, frames)
             if step.id.step == 0:
@@ -48,12 +53,14 @@ def resume(steps: int) -> dict[str, float]:
         timed: dict[str, float] = {}
         timed[f"checkpoint_s_at_{steps}"] = _seconds(learner.save)
         learner.close()
-        again: list[RLLearner] = []
-        timed[f"resume_s_at_{steps}"] = _seconds(lambda: again.append(RLLearner(folder, about, config)))
-        recorded = (store.read(row) for row in store.list())
-        timed[f"rebuild_s_at_{steps}"] = _seconds(lambda: again[0].rebuild(recorded))
-        assert again[0].tally.env_steps == again[0].off_policy.online.steps == steps
-        again[0].close()
+        code = (
+            f"from benchmarks.link_resume import *; assert come_back(Path({str(folder)!r})).tally.env_steps == {steps}"
+        )
+        timed[f"resume_s_at_{steps}"] = _seconds(lambda: subprocess.run([sys.executable, "-c", code], check=True))
+        again, recorded = come_back(folder), (store.read(row) for row in store.list())
+        timed[f"rebuild_s_at_{steps}"] = _seconds(lambda: again.rebuild(recorded))
+        assert again.tally.env_steps == again.off_policy.online.steps == steps
+        again.close()
         store.close()
         return timed
 

@@ -6,8 +6,9 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -172,25 +173,32 @@ class _EventFile:
     """TensorBoard's event file, written without torch; does nothing where TensorBoard is not installed."""
 
     def __init__(self, folder: Path):
+        self._writer: Any = None
         try:
             from tensorboard.compat.proto.event_pb2 import Event
             from tensorboard.compat.proto.summary_pb2 import Summary
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError:
-            self._writer = None
+            self._begin: Callable[[], Any] | None = None
             return
         self._event, self._summary = Event, Summary
-        self._writer = EventFileWriter(str(folder / "tensorboard"))
+        self._begin = partial(EventFileWriter, str(folder / "tensorboard"))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        if self._writer is not None:
-            summary = self._summary(value=[self._summary.Value(tag=k, simple_value=v) for k, v in values.items()])
+        if self._begin is None:
+            return
+        summary = self._summary(value=[self._summary.Value(tag=k, simple_value=v) for k, v in values.items()])
+        try:
+            self._writer = self._writer or self._begin()
             self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
+        except OSError:  # a full disk ended its thread: the next row begins another file
+            self._writer = None
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(OSError):
+                writer.close()
 
 
 def _cut_incomplete_row(path: Path) -> None:

@@ -40,13 +40,15 @@ POINT = "tests.robot_rl.point_env:PointReach-v0"
 PERIOD_S = 0.05
 """A control period: what the actor's disk thread has for a step."""
 PATIENCE_S = 300.0
-SMALL_DISK = "24m"
-"""Room of a disk that is to be filled."""
+SMALL_DISK = "24m"  # that is to be filled
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["robot_rl.learners", "robot_rl.serve", "robot_rl.actor", "robot_rl.link_commands"])
+_OURS = ("robot_rl.learners", "robot_rl.serve", "robot_rl.actor", "robot_rl.link_commands")
+_SLOW = ("torch._dynamo", "tensorboard.summary.writer.event_file_writer")  # to load; optimisers need the first
+_PROCESSES.set_forkserver_preload([*_OURS, *_SLOW])
 _SMALL = ("--preset", "rlpd", "--warmup", "random", "--warmup-steps", "40", "--critic-only-updates", "0")
-_SMALL_LEARNER = ("--learner.width", "16", "--learner.utd-ratio", "1", "--learner.batch-size", "16")
+_SIZES = {"width": 16, "utd-ratio": 1, "batch-size": 16, "replay-capacity": 20_000}
+_SMALL_LEARNER = [word for name, size in _SIZES.items() for word in (f"--learner.{name}", str(size))]
 
 
 @dataclass
@@ -121,11 +123,10 @@ class TrainingRun:
     """Both processes, over TCP through a relay that can be cut; each has a disk of its own where ``small_disks``, which
     needs the right to mount (PermissionError without)."""
 
-    def __init__(self, small_disks: bool = False, checkpoint_every: int = 40) -> None:
+    def __init__(self, small_disks: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="training-"))
         self.relay = Relay()
         self.learner_port = free_port()
-        self.checkpoint_every = checkpoint_every
         self.learner: Child | None = None
         self.actor: Child | None = None
         self.mounts: list[Path] = []
@@ -145,9 +146,8 @@ class TrainingRun:
 
     def start_learner(self) -> None:
         where = ("--out", str(self.folder / "learner"), "--endpoint", f"tcp://127.0.0.1:{self.learner_port}")
-        length = ("--env-steps", "100000", "--checkpoint-every", str(self.checkpoint_every))
-        small = ("--learner.replay-capacity", "20000")
-        self.learner = Child(self.log("learner"), "learner", *where, *_SMALL, *_SMALL_LEARNER, *length, *small)
+        length = ("--env-steps", "100000", "--checkpoint-every", "40")
+        self.learner = Child(self.log("learner"), "learner", *where, *_SMALL, *_SMALL_LEARNER, *length)
         self.relay.target = self.learner_port
 
     def start_actor(self) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robot_rl.metrics import MetricsLog, TrainingProgress, read_metrics, series, wilson_interval
+from tests.hardware.test_full_disk import no_file_beyond
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,15 @@ def test_a_run_that_goes_on_from_a_checkpoint_logs_no_step_twice(tmp_path: Path)
                     log.log(step, {"loss": float(step + rewound)})
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["env_steps"], row["loss"]) for row in rows] == [(10, 10.0), (20, 20.0), (30, 50.0)]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_full_disk_delays_rows_and_ends_nothing(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path)
+    log.log(1, {"success": 0.5})
+    with no_file_beyond(50):
+        for step in range(2, 30):
+            log.log(step, {"success": 0.5})
+    log.log(30, {"success": 0.5})
+    log.close()
+    assert [row["env_steps"] for row in read_metrics(tmp_path)] == list(range(1, 31))
