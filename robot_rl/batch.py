@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 Array = TypeVar("Array")
 Made = TypeVar("Made")
@@ -30,6 +32,8 @@ class Rows:
 
     def gathered(self, pinned: bool = False) -> torch.Tensor:
         """A tensor of all rows; ``pinned`` in memory that a GPU fetches from."""
+        import torch  # who only reads configurations has none
+
         sources = [torch.from_numpy(array) for array, _ in self.parts]
         out = torch.empty((len(self), *sources[0].shape[1:]), dtype=sources[0].dtype, pin_memory=pinned)
         places = out.split([len(at) for _, at in self.parts])

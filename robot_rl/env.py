@@ -80,9 +80,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Draw a scene, bring the robot to its start, engage. ``info["setup"]`` holds the numbers drawn.
-
-        ``options["plan"]``, a :class:`~hardware.interfaces.ResetPlan`, is carried out in place of drawing a scene."""
+        """Draw a scene (or take ``options["plan"]``), go to its start, engage; ``info["setup"]`` has the numbers."""
         super().reset(seed=seed)
         plan = (options or {}).get("plan") or self.task.reset(self.np_random, self.options.teleport)
         person: Any = getattr(self.robot, "teleop", None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
 
-from robot_rl.config import nearest
+from hardware.toml_dataclass import nearest
 from sim.world import World
 
 BOUNDS = {

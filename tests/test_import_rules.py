@@ -31,9 +31,12 @@ COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "sim/scene.py": ("sim", "hardware", "robot_rl.console.snapshot"),
     "sim/demo.py": ("sim", "hardware", "robot_rl"),
     "sim/demo_video.py": ("sim", "hardware", "robot_rl"),
+    "sim/calibration.py": ("sim", "hardware", "robot_rl.types", "robot_rl.episodes"),
+    "sim/replay_report.py": ("sim", "hardware", "robot_rl.charts", "robot_rl.report"),
+    "sim/retry.py": ("sim", "hardware", "robot_rl"),
     "sim/replay.py": ("sim", "hardware", "robot_rl.env", "robot_rl.task", "robot_rl.types", "robot_rl.episodes"),
 }
-"""Files that join packages: the twin's commands, and the replay of recorded episodes."""
+"""Files that join packages: the twin's commands, and what is made of recorded episodes."""
 
 FORBIDDEN: dict[str, tuple[str, ...]] = {
     "hardware": ("torch", "rclpy", "mujoco", "gymnasium"),

@@ -25,8 +25,7 @@ from hardware.interfaces import ArmReference, ArmState, Clock, Pose, Vector6
 
 WATCHDOG_S = 0.1
 HOLD_S = 0.06
-"""The driver's own thread holds the arm when a reference is this old, so that it stands by ``WATCHDOG_S``;
-the guard's ``max_unattended_s`` is no longer, or its reference would go on from where the arm no longer is."""
+"""The driver's own thread holds at this age of a reference, to stand by ``WATCHDOG_S``; the guard starts anew by it."""
 _RELEASE_S = 1.0
 _POLL_S = 0.002
 _FIRST_STATE_S = 2.0
