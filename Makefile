@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-random fuzz mutation lock clean
-.PHONY: test-ros demo-ros faults-ros bench-ros test-franka bench-link faults console
+.PHONY: test-faults test-ros demo-ros faults-ros bench-ros test-franka bench-link faults console
 
 PYTHON ?= python3
 SEED ?= 0
@@ -34,7 +34,9 @@ demo: $(READY) renderer  ## from demonstrations to a reliable policy in the twin
 test: $(DEV) renderer  ## run the tests on all cores; of the guard's core every branch must be tested
 	$(if $(ARGS),$(PYTEST) $(ARGS),$(PYTEST) --ignore=tests/hardware --ignore=tests/faults)
 	$(if $(ARGS),,$(PYTEST) tests/hardware --cov --cov-config=tests/hardware/core.coveragerc)
-	$(if $(ARGS),,$(PYTEST) -n 0 tests/faults)  # Processes that keep time have the machine to themselves.
+
+test-faults: $(DEV)  ## run the tests that kill, freeze and cut off real processes; they keep time, so one at a time
+	$(PYTEST) -n 0 $(or $(ARGS),tests/faults)
 
 check: $(DEV)  ## lint, format, types, import rules
 	$(BIN)/ruff check .
