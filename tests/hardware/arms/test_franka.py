@@ -122,7 +122,8 @@ def test_a_cell_is_set_up_from_where_the_arm_stands(simulator, tmp_path, monkeyp
 
 
 def test_the_guard_starts_anew_before_the_driver_holds_by_itself():
-    assert load_cell("fr3_two_realsense").limits.max_unattended_s <= HOLD_S < FrankaArm.watchdog_s
+    limits = load_cell("fr3_two_realsense").limits["collaborative"]
+    assert limits.max_unattended_s <= HOLD_S < FrankaArm.watchdog_s
 
 
 @pytest.mark.parametrize(("address", "message"), [("", "has no address"), ("127.255.255.250", "Franka at 127.255")])
