@@ -42,6 +42,8 @@ class Compute:
     def __init__(self, config: ComputeConfig):
         self.config, self.device = config, torch_device(config.device)
         self.on_gpu = self.device.type == "cuda"
+        if self.on_gpu and self.device.index is not None:  # streams and graphs are those of the current device
+            torch.cuda.set_device(self.device)
         self.graphs = config.graphs and self.on_gpu
         self._copiers = ThreadPoolExecutor(COPIERS, "copy")
 

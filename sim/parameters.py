@@ -38,21 +38,21 @@ class TwinParameters:
             if name not in BOUNDS:
                 raise ValueError(f"the twin has no parameter '{name}'; {nearest(name, BOUNDS)}")
             low, high = BOUNDS[name]
-            if not isfinite(value) or not low <= value <= high:
-                raise ValueError(f"the twin's {name} is {value:g}; allowed are {low:g} to {high:g}")
+            if not isinstance(value, int | float) or not isfinite(value) or not low <= value <= high:
+                raise ValueError(f"the twin's {name} is {value!r}; allowed are {low:g} to {high:g}")
         return TwinParameters(**(values or {}))
 
-    def apply(self, world: World, prefix: str = "") -> None:
+    def apply(self, world: World) -> None:
         """Write them into the model, before drivers look at it; the delay is the arm's driver's."""
         model = world.model
         if self == TwinParameters():
             return
-        first = model.actuator(f"{prefix}impedance_x").id
+        first = model.actuator("impedance_x").id
         gains, biases = model.actuator_gainprm[first : first + 6], model.actuator_biasprm[first : first + 6]
         gains[:, 0] *= self.stiffness
         biases[:, 1] *= self.stiffness
         biases[:, 2] *= self.stiffness**0.5
-        joint = int(model.joint(f"{prefix}joint1").dofadr[0])
+        joint = int(model.joint("joint1").dofadr[0])
         model.dof_frictionloss[joint : joint + 7] = self.joint_friction_nm
         model.geom_friction[:, 0] *= self.contact_friction
         world.refresh()

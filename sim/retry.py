@@ -61,7 +61,7 @@ def retry(path: Path | str, policy: Path, spec: EnvSpec, video: Path | None = No
             step, again = rollout.step(acting, deterministic=True)
             recorded = episode.steps[min(step.id.step, len(episode.steps) - 1)].raw
             assert recorded is not None and step.raw is not None
-            differences.append(Difference.of(recorded.arm, step.raw.arm, (step.id.step + 1) * env.period_s))
+            differences.append(Difference.of(recorded.arm, step.raw.arm, step.id.step * env.period_s))
             if film is not None:
                 film.add(recorded)
     parted, counts = parts_after_s(differences, bound_m), (len(episode.steps), len(again.steps))

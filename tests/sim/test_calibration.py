@@ -50,7 +50,9 @@ def test_parameters_are_found_again_and_the_others_left(tmp_path: Path) -> None:
 def test_unknown_or_impossible_parameters_are_refused() -> None:
     with pytest.raises(ValueError, match="no parameter 'stifness'; did you mean 'stiffness'"):
         make("reach", twin={"stifness": 1.0})
-    with pytest.raises(ValueError, match=r"delay_s is 2; allowed are 0 to 0\.1"):
+    with pytest.raises(ValueError, match=r"delay_s is 2\.0; allowed are 0 to 0\.1"):
         TwinParameters.of({"delay_s": 2.0})
+    with pytest.raises(ValueError, match="stiffness is 'soft'; allowed are"):
+        make("reach", twin={"stiffness": "soft"})  # type: ignore[dict-item]
     with pytest.raises(ValueError, match="did you mean 'delay_s'"):
         calibrate([], ("delay",))

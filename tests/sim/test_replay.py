@@ -145,7 +145,7 @@ def test_another_policy_begins_where_the_recording_did(tmp_path):
     path = tmp_path / store.list()[1].path
     same, other = (retry(path, policy, spec) for policy in policies)
     assert (same.parts_after_s, same.success, same.steps) == (None, same.recorded_success, same.recorded_steps)
-    assert other.parts_after_s is not None and other.parts_after_s > 0.1
+    assert other.parts_after_s is not None and other.parts_after_s > 0.0, "not from the first step on"
     with pytest.raises(ValueError, match=r"is of 'reach', the policy in .* of 'peg_insertion'"):
         retry(record(tmp_path / "reach", "sim:Reach-v0", 1)[0], policies[0], spec)
 
