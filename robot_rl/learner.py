@@ -180,7 +180,7 @@ class Learner:
                 assert isinstance(step, Step)
                 self._open.setdefault(step.id[:2], []).append(step)
             self.resumed = metadata["beside"] if "beside" in metadata else {"episode": metadata["episode"]}
-        self.metrics.rewind(self.tally.env_steps)
+        self.metrics.rewind(self.tally.env_steps, len(self.tally.successes))
         return found
 
     # What a learner has to say; the two below do.

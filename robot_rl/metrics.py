@@ -59,10 +59,16 @@ class MetricsLog:
             self._file.write(json.dumps({"env_steps": step, **kept}) + "\n")
         self._events.add(step, {name: value for name, value in row.items() if math.isfinite(value)})
 
-    def rewind(self, step: int) -> None:
-        """Drop the rows after ``step``: a run that goes on from a checkpoint there logs them again."""
+    def rewind(self, step: int, episodes: float) -> None:
+        """Drop the rows after ``step`` or after so many ``episodes``: a run that goes on from a checkpoint there logs
+        them again. Several episodes may have ended by one step: its end comes after the step, and alone."""
         rows = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [row for row in rows if json.loads(row)["env_steps"] <= step]
+        read = [json.loads(row) for row in rows]
+        kept = [
+            r
+            for r, row in zip(rows, read, strict=True)
+            if row["env_steps"] <= step and row.get("episodes", 0.0) <= episodes
+        ]
         if len(kept) < len(rows):
             self._file.close()
             shorter = self.path.with_suffix(".new")

@@ -95,12 +95,23 @@ def test_progress_claims_no_success_without_autonomous_episodes() -> None:
 def test_a_run_that_goes_on_from_a_checkpoint_logs_no_step_twice(tmp_path: Path) -> None:
     for rewound in (0, 20):
         with MetricsLog(tmp_path) as log:
-            log.rewind(rewound)
+            log.rewind(rewound, 100)
             for step in (10, 20, 30):
                 if step > rewound:
                     log.log(step, {"loss": float(step + rewound)})
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(row["env_steps"], row["loss"]) for row in rows] == [(10, 10.0), (20, 20.0), (30, 50.0)]
+
+
+def test_a_run_that_goes_on_logs_no_episode_twice_that_ended_after_the_checkpoints_last_step(tmp_path: Path) -> None:
+    with MetricsLog(tmp_path) as log:
+        for episodes in (1.0, 2.0):  # the second one's end came after the checkpoint of its last step
+            log.log(10, {"episodes": episodes})
+        log.rewind(10, 1)
+        log.log(10, {"episodes": 2.0})
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["episodes"] for row in rows] == [1.0, 2.0]
+    assert [row["episodes"] for row in read_metrics(tmp_path)] == [2.0]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
