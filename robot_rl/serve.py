@@ -74,12 +74,13 @@ class Serving:
         self.end = ZmqLearnerEnd(endpoint, self.journal, self._admit, keys)
         self._positions: deque[dict[str, int]] = deque(maxlen=learner.config.checkpoints_kept)
         self._version, self._published_s = 0, 0.0
-        self._published: tuple[int, str] | None = None
+        self._published: tuple[int, str, bool] | None = None
         say(f"learning; actors come to {self.end.endpoint}")
 
     def run(self, stopping: Stopping) -> None:
         """Learn until the run has all of its steps and updates, or until asked to stop (KeyboardInterrupt). Either way
-        the last state is on disk."""
+        the last state is on disk. Actors are told to end as soon as no more steps are needed: a robot does not move for
+        updates that are still owed."""
         learner = self.learner
         learner.start()
         try:
@@ -88,7 +89,6 @@ class Serving:
             self._save()
             if stopping.asked:
                 raise KeyboardInterrupt
-            self._publish(finished=True)
             until = time.monotonic() + FAREWELL_S
             while not self.end.delivered and time.monotonic() < until and not stopping.asked:
                 time.sleep(0.05)
@@ -120,18 +120,17 @@ class Serving:
         for line in self.end.refusals():
             self._say(line)
 
-    def _publish(self, finished: bool = False) -> None:
-        """Hand out weights where there are new ones."""
+    def _publish(self) -> None:
+        """Hand out weights where there are new ones; at once where other hands act by them, or none any more."""
         learner, now = self.learner, time.monotonic()
         acting, _ = learner.acting_policy()
-        state = (learner.tally.updates, type(acting).__name__)
-        same_hand = self._published is not None and self._published[1] == state[1]
-        wait = state == self._published or (same_hand and now - self._published_s < PUBLISH_S)
-        if wait and not finished:
+        state = (learner.tally.updates, type(acting).__name__, learner.enough)
+        same_hand = self._published is not None and self._published[1:] == state[1:]
+        if state == self._published or (same_hand and now - self._published_s < PUBLISH_S):
             return
         self._version, self._published, self._published_s = self._version + 1, state, now
         interface = learner.actor.interface
-        self.end.publish(pack_weights(self._version, learner.policy, acting, interface, finished))
+        self.end.publish(pack_weights(self._version, learner.policy, acting, interface, learner.enough))
 
     def _save(self) -> None:
         """A checkpoint; the journal keeps what the oldest one kept does not have. A full disk costs only the

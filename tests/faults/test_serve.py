@@ -48,9 +48,10 @@ class ActorThread:
         number: int = 0,
         after: Callable[[], bool] = lambda: True,
         max_steps: int | None = None,
+        max_behind: int = MAX_BEHIND,
     ):
         self.folder, self.endpoint, self.number = folder, endpoint, number
-        self.after, self.max_steps = after, max_steps
+        self.after, self.max_steps, self.max_behind = after, max_steps, max_behind
         self.stopping, self.done = Stopping(), {}
         self.delivered: Callable[[], bool] = lambda: False
         """Whether the learner has steps, and all there are."""
@@ -64,7 +65,7 @@ class ActorThread:
         env, spool = POINT.make(), Spool(self.folder / "spool")
         link = ZmqActorEnd(self.endpoint, spool, Description.of(env, POINT).to_json(), self.number)
         run = f"actor-{spool.id[:8]}"
-        options: dict[str, Any] = {"max_behind": MAX_BEHIND, "min_free_bytes": 0, "say": self.said.append}
+        options: dict[str, Any] = {"max_behind": self.max_behind, "min_free_bytes": 0, "say": self.said.append}
         actor = Actor(self.folder, env, POINT, link, run, seed=1, actor=self.number, **options)
         self.delivered = lambda: actor.steps > 0 and link.state().backlog == 0
         self.done = actor.run(self.stopping, self.max_steps)
@@ -104,6 +105,24 @@ def test_a_run_from_the_first_hello_to_the_last_weights(tmp_path: Path, endpoint
     store.close()
     assert sum(row.steps for row in rows) + sum(not row.complete for row in rows) == done["steps"]
     assert (tmp_path / "learner" / "policy" / "policy.json").exists()
+
+
+def test_an_actor_ends_when_no_more_steps_are_needed_though_updates_are_owed(tmp_path: Path, endpoint: str) -> None:
+    actor = ActorThread(tmp_path / "actor", endpoint, max_behind=1_000)
+    out = tmp_path / "learner"
+    learner = make_learner(out, first_actor(out, endpoint, None, Stopping(), lambda _: None), CONFIG)
+    updates, owed = learner.update, []
+
+    def update_last() -> None:
+        """No update before the actor has ended."""
+        if actor.done:
+            owed.append(learner.owed)
+            updates()
+
+    learner.update = update_last  # type: ignore[method-assign]
+    Serving(learner, endpoint).run(Stopping())
+    assert actor.join()["steps"] >= 160
+    assert owed[0] == 121 and learner.off_policy.actor_updates == 121
 
 
 def test_two_actors_feed_one_learner_with_other_episodes(tmp_path: Path, endpoint: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from robot_rl_nodes import node_table
+from robot_rl_nodes.launching import ends_all
 from robot_rl_nodes.topics import TOPICS, recorded
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
@@ -41,3 +42,15 @@ def test_all_topics_are_recorded():
     names = recorded(["front", "wrist"])
     assert len(names) == len(TOPICS) + 2
     assert "camera/wrist/image_raw" in names
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "all_ends"),
+    [("arm", 0, True), ("actor", 0, False), ("actor", 1, True), ("learner", 0, True), ("learner", -9, False)],
+)
+def test_a_launch_ends_with_its_guard_with_a_failed_actor_and_with_the_learner_that_is_done(name, code, all_ends):
+    assert ends_all(name, code) == all_ends
+
+
+def test_a_launch_goes_on_without_a_camera():
+    assert not ends_all("camera_front", 1)

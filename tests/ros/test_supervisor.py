@@ -11,7 +11,7 @@ from threading import Event, Thread
 import pytest
 
 from robot_rl_nodes.node_table import GUARD, NodeSpec, learning, robot_nodes, twin_nodes
-from robot_rl_nodes.supervisor import MAX_RESTARTS, NodeDied, Supervisor
+from robot_rl_nodes.supervisor import MAX_RESTARTS, WATCH_S, NodeDied, Supervisor
 from robot_rl_nodes.up_command import Up
 
 LIVES = """
@@ -106,15 +106,30 @@ def test_a_frozen_node_is_ended_too(supervise, tmp_path):
 
 
 def test_it_ends_when_one_that_it_waits_for_is_done(supervise):
-    supervisor = supervise(Script("learner", "", restarts=True, source=""))
-    supervisor.run(Event(), until=("learner", "actor"))
+    supervisor = supervise(Script("learner", "", restarts=True, source=""), Script("actor", "actor_node"))
+    supervisor.run(Event(), until="learner", done=("actor",))
+    assert supervise.said == []
+
+
+def test_an_actor_that_is_done_lets_the_learner_go_on(supervise, tmp_path):
+    waits = "import sys, time\nwhile not open(sys.path[-1] + '/go').read(): time.sleep(0.05)"
+    (tmp_path / "go").write_text("")
+    learner = Script("learner", "", restarts=True, source=f"import sys; sys.path.append({str(tmp_path)!r}); {waits}")
+    supervisor = supervise(learner, Script("actor", "actor_node", source=""))
+    watch = Thread(target=supervisor.run, args=(Event(), "learner", ("actor",)))
+    watch.start()
+    wait_for(lambda: supervisor.processes["actor"].poll() == 0)
+    time.sleep(3 * WATCH_S)
+    assert watch.is_alive()
+    (tmp_path / "go").write_text("1")
+    watch.join()
     assert supervise.said == []
 
 
 def test_an_actor_that_fails_ends_it_all(supervise):
     supervisor = supervise(Script("actor", "actor_node", source="import sys; sys.exit('no twin')"))
     with pytest.raises(NodeDied, match=r"actor ended \(exit code 1\): no twin"):
-        supervisor.run(Event(), until=("learner", "actor"))
+        supervisor.run(Event(), until="learner", done=("actor",))
 
 
 def test_the_table_of_a_twin_is_that_of_a_robot_and_the_twin():

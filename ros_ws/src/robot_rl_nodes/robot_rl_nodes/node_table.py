@@ -16,7 +16,8 @@ TWIN_DEVICES = "sim.remote_scene:devices"
 GUARD = "arm"
 """Name of the node that holds the arm: first to be stopped, never restarted by itself."""
 LEARNER, ACTOR = "learner", "actor"
-"""Either ends by itself, with the exit code 0, where the learner has all the steps of its run."""
+"""Both end by themselves, with the exit code 0: the actor once the learner has all the steps of its run, the learner
+once it has also done all the updates."""
 
 
 class ProcessSpec(Protocol):

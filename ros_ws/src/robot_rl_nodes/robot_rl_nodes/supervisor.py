@@ -36,17 +36,16 @@ class Supervisor:
         for node in self.nodes:
             self._start(node)
 
-    def run(self, stop: Event, until: Collection[str] = ()) -> None:
-        """Watch until ``stop`` is set, or one of the nodes ``until`` has done what it was for (its exit code is 0).
-        Raises :class:`NodeDied`."""
+    def run(self, stop: Event, until: str = "", done: Collection[str] = ()) -> None:
+        """Watch until ``stop`` is set, or the node ``until`` has done what it was for (its exit code is 0). Those in
+        ``done`` may be done before it. Raises :class:`NodeDied`."""
         while not stop.wait(WATCH_S):
             for node in self.nodes:
                 code = self.processes[node.name].poll()
-                if code is None:
-                    continue
-                if code == 0 and node.name in until:
+                if code == 0 and node.name == until:
                     return
-                self._ended(node, code)
+                if code is not None and not (code == 0 and node.name in done):
+                    self._ended(node, code)
 
     def stop(self) -> None:
         """The guard first, so that the arm is held; then all others, the last started first."""

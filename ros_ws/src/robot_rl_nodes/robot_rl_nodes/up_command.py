@@ -80,7 +80,7 @@ class Up:
             supervisor.start()
             started = ", ".join(f"{name} {pid}" for name, pid in pids(supervisor).items())
             say(f"up: {started}; logs in {supervisor.logs}")
-            supervisor.run(stop, until=(LEARNER, ACTOR))
+            supervisor.run(stop, until=LEARNER, done=(ACTOR,))
         finally:
             supervisor.stop()
             say("down: the arm held first")
