@@ -7,9 +7,7 @@ the command can be stopped and started at will. The table goes into ``benchmarks
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from typing import Any
 import tyro
 
 from benchmarks.page import put
-from robot_rl.presets import preset as preset_named
+from benchmarks.runs import robot_rl, share
 
 HERE = Path(__file__).resolve().parent
 
@@ -48,37 +46,13 @@ def run_one(task: str, preset: str, seed: int, runs: Path, env_steps: int | None
     if result.exists():
         return
     out = runs / result.stem
-    _share(runs, task, preset, seed)
+    share(runs, f"{task}-*-{seed}", out, preset)
     print(f"running {result.stem}", file=sys.stderr, flush=True)
-    options = ["--task", task, "--preset", preset, "--seed", str(seed), "--out", str(out), "--no-video", "--json"]
-    options += [] if env_steps is None else ["--env-steps", str(env_steps)]
-    command = [sys.executable, "-c", "import sys; from robot_rl.cli import main; sys.exit(main())", "demo", *options]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{result.stem} stopped with code {done.returncode}; the same command goes on with it")
+    length = () if env_steps is None else ("--env-steps", env_steps)
+    what = ("--task", task, "--preset", preset, "--seed", seed, "--out", out)
+    summary = robot_rl("demo", *what, "--no-video", *length)
     result.parent.mkdir(exist_ok=True)
-    result.write_text(json.dumps(json.loads(done.stdout), indent=1) + "\n", encoding="utf-8")
-
-
-def _share(runs: Path, task: str, preset: str, seed: int) -> None:
-    """Give a new run the demonstrations of that seed, the base cloned from them and the tests of base and blind script,
-    where a finished run of another preset has them: the same seeds would make the same again."""
-    out = runs / f"{task}-{preset}-{seed}"
-    for other in sorted(runs.glob(f"{task}-*-{seed}")):
-        finished = (other / "summary.json").exists()
-        if out.exists() or not finished or preset_named(_preset_of(other)).cloning != preset_named(preset).cloning:
-            continue
-        part = runs / f"{out.name}.part"
-        shutil.rmtree(part, ignore_errors=True)
-        for name in ("demos", "base", "final_test.json", "evaluations/base.json", "evaluations/blind.json"):
-            source, target = other / name, part / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
-        part.rename(out)
-
-
-def _preset_of(run: Path) -> str:
-    return str(json.loads((run / "summary.json").read_text())["preset"])
+    result.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
 
 def table(results: Iterable[dict[str, Any]]) -> str:

@@ -1,7 +1,8 @@
 """``robot-rl``: finds commands among the installed packages, runs one, and turns failures into one line for people.
 
-Commands are entry points of the group ``robot_rl.commands``, each a dataclass that is a :class:`Runnable`; most derive
-from :class:`robot_rl.command.Command`. So a package may add its own without this one knowing, and without knowing it.
+Commands are entry points of the group ``robot_rl.commands``, of one word or two, each a dataclass that is a
+:class:`Runnable`; most derive from :class:`robot_rl.command.Command`. So a package may add its own without this one
+knowing, and without knowing it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def _run(given: Sequence[str]) -> int:
     if given[0] == "--version":
         print(version("robot-rl"))
         return 0
-    name, *rest = given
+    words = 2 if " ".join(given[:2]) in commands else 1
+    name, rest = " ".join(given[:words]), given[words:]
     if name not in commands:
         return _complain(f"no command '{name}'; {nearest(name, commands)} (robot-rl --help lists them)")
     command: Runnable | None = None
@@ -100,13 +102,13 @@ def parse(name: str, point: EntryPoint, arguments: Sequence[str]) -> Runnable:
 
 def overview(commands: Mapping[str, EntryPoint]) -> str:
     """Every command with the first line of its docstring."""
-    lines = ["usage: robot-rl COMMAND [OPTIONS]", ""]
+    lines, width = ["usage: robot-rl COMMAND [OPTIONS]", ""], max(map(len, commands), default=0)
     for name in sorted(commands):
         try:
             text = (commands[name].load().__doc__ or "").strip().splitlines()[0]
         except ImportError as error:
             text = f"(not available: {error})"
-        lines.append(f"  {name:<10} {text}")
+        lines.append(f"  {name:<{width}} {text}")
     return "\n".join([*lines, "", "robot-rl COMMAND --help explains one; --json prints one JSON object on stdout."])
 
 
@@ -157,7 +159,7 @@ def _how_to_go_on(name: str, arguments: Sequence[str], command: Runnable | None)
     started_in = getattr(command, "started_in", None)
     if started_in is None:
         return "nothing was left behind"
-    words = ["robot-rl", name, *arguments]
+    words = ["robot-rl", *name.split(), *arguments]
     if getattr(command, "out", None) is None:
         words += ["--out", str(started_in)]
     return f"what was done is in {started_in}; go on with: {shlex.join(words)}"

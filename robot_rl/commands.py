@@ -140,7 +140,7 @@ class Evaluate(Command):
 
 @dataclass(kw_only=True)
 class Bench(Command):
-    """Quick speed figures of this machine: environment steps or learner updates a second."""
+    """Quick speed figures of this machine: environment steps or learner updates a second (not methods: `bench hil`)."""
 
     what: Annotated[Literal["env", "learner", "vision"], tyro.conf.Positional] = "env"
     """Environment steps/s of --task, or updates/s at batch 256, from state or from two 128² cameras."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import tyro
 
 from benchmarks.page import put
+from benchmarks.runs import robot_rl
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "gym_hil"
 DEMONSTRATOR = "benchmarks.gym_hil.scripted:pick_cube"
@@ -53,16 +53,6 @@ class GymHil:
     """Where their results go; the table is written only from the usual place."""
     table_only: bool = False
     """Only write the table of what has been run."""
-
-
-def robot_rl(*arguments: object) -> dict[str, Any]:
-    """Run ``robot-rl`` in a process of its own, its progress on our stderr; the JSON object it prints."""
-    program = [sys.executable, "-c", "import sys; from robot_rl.cli import main; sys.exit(main())"]
-    done = subprocess.run([*program, *map(str, arguments), "--json"], stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"robot-rl {arguments[0]} stopped with code {done.returncode}; the same command goes on with it")
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
 
 
 def run_one(options: GymHil, variant: str, seed: int) -> None:

@@ -1,0 +1,33 @@
+"""Who is compared. All learn with the same networks and batches, and none has settings of its own for a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NETWORKS = ("--learner.width", "64", "--learner.batch-size", "128")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A preset, and what is changed in it."""
+
+    preset: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Of ``robot-rl demo``."""
+        return ("--preset", self.preset, *NETWORKS, *self.options)
+
+
+METHODS = {
+    **{
+        name: Method(name)
+        for name in ("bc", "hg_dagger", "rlpd", "hil_serl", "rlif", "residual", "res_hil", "latent_noise")
+    },
+    "hil_serl_cut": Method("hil_serl", ("--learner.cut-at-takeover",)),
+    "hil_serl_imitating": Method("hil_serl", ("--learner.imitation-weight", "0.1")),
+    "rlpd_utd20": Method("rlpd", ("--learner.utd-ratio", "20", "--learner.critics", "10")),
+}
+"""By name: the presets, and additions to them. ``hil_serl_cut`` bootstraps with 0 where the person takes over;
+``hil_serl_imitating`` also imitates what the person did then; ``rlpd_utd20`` updates as often as the paper."""

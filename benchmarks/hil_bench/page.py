@@ -1,0 +1,120 @@
+"""The table and the picture of the bench."""
+
+from __future__ import annotations
+
+import statistics as median_of
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.hil_bench.score import Attention, History, Reached, attention, pareto, sustained
+from benchmarks.hil_bench.statistics import interval, iqm
+from benchmarks.hil_bench.tasks import TASKS
+
+LEVELS = (0.9, 0.95)
+COLUMNS = (
+    "method", "success, median", "every seed", "IQM (95 %)", "cycle", "hands", "eyes", "steps to 90 %", "steps to 95 %",
+    "robot to 90 %", "attention to 90 %",
+)  # fmt: skip
+HEAD = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
+Result = Mapping[str, Any]
+
+
+def attention_of(result: Result) -> Attention:
+    """Of a whole run."""
+    return attention(TASKS[result["task"]], History.of(result["training"]), History.of(result["demos"]))
+
+
+def reached_by(result: Result, level: float) -> Reached | None:
+    return sustained(TASKS[result["task"]], History.of(result["training"]), History.of(result["demos"]), level)
+
+
+def success_of(result: Result) -> float:
+    return float(result["tests"]["policy"]["success"])
+
+
+def table(results: Iterable[Result]) -> str:
+    """Markdown: a table a task, every seed's success shown, then all tasks together."""
+    by_task: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in sorted(results, key=lambda r: (r["task"], r["seed"])):
+        by_task[result["task"]][result["method"]].append(result)
+    parts = []
+    for task, methods in by_task.items():
+        ranked = sorted(methods.items(), key=lambda item: -iqm([success_of(r) for r in item[1]]))
+        steps = max(r["env_steps"] for runs in methods.values() for r in runs)
+        blind = [r["tests"]["blind"]["success"] for runs in methods.values() for r in runs if "blind" in r["tests"]]
+        floor = f"; blind script {median_of.median(blind):.0%}" if blind else ""
+        rows = [_row(method, runs) for method, runs in ranked]
+        parts.append("\n".join([f"**{task}**, {steps:,} steps{floor}", "", HEAD, *rows]))
+    return "\n\n".join([*parts, overall(by_task)])
+
+
+def overall(by_task: Mapping[str, Mapping[str, Sequence[Result]]]) -> str:
+    """Interquartile mean over all tasks, of the methods that were run on all of them."""
+    complete = set.intersection(*(set(methods) for methods in by_task.values()))
+    rows = []
+    for method in complete:
+        runs = {task: [success_of(r) for r in methods[method]] for task, methods in by_task.items()}
+        low, high = interval(runs)
+        rows.append((iqm([s for scores in runs.values() for s in scores]), method, low, high))
+    lines = [f"| `{method}` | {mean:.1%} | {low:.1%} – {high:.1%} |" for mean, method, low, high in sorted(rows)[::-1]]
+    head = f"**All {len(by_task)} tasks**, success, interquartile mean, stratified bootstrap"
+    return "\n".join([head, "", "| method | IQM | 95 % |", "|---|---|---|", *lines])
+
+
+def _row(method: str, runs: Sequence[Result]) -> str:
+    success = [success_of(r) for r in runs]
+    low, high = interval({"": success})
+    spent = [attention_of(r) for r in runs]
+    cycles = [r["tests"]["policy"]["cycle_s"] for r in runs if r["tests"]["policy"]["cycle_s"] is not None]
+    at_90, at_95 = ([reached_by(r, level) for r in runs] for level in LEVELS)
+    cells = [
+        f"`{method}`",
+        f"{median_of.median(success):.1%}",
+        " ".join(f"{s:.1%}" for s in success),
+        f"{iqm(success):.1%} ({low:.1%} – {high:.1%})",
+        f"{median_of.median(cycles):.1f} s" if cycles else "–",
+        f"{median_of.median(a.hands_s for a in spent):.0f} s",
+        f"{median_of.median(a.watching_s for a in spent):.0f} s",
+        _reach([None if r is None else float(r.env_steps) for r in at_90], "{:,.0f}"),
+        _reach([None if r is None else float(r.env_steps) for r in at_95], "{:,.0f}"),
+        _reach([None if r is None else r.robot_s / 60.0 for r in at_90], "{:.0f} min"),
+        _reach([None if r is None else r.attention.total_s for r in at_90], "{:.0f} s"),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _reach(values: Sequence[float | None], form: str) -> str:
+    """The median run; in brackets how many got there, where not all did."""
+    got = sorted(float("inf") if value is None else value for value in values)
+    middle = got[(len(got) - 1) // 2]
+    there = sum(value is not None for value in values)
+    share = "" if there == len(values) else f" ({there} of {len(values)})"
+    return ("–" if middle == float("inf") else form.format(middle)) + share
+
+
+def picture(results: Sequence[Result], path: Path) -> None:
+    """A picture a task of attention against success, every run a point, with the front that none beats in both.
+    ModuleNotFoundError naming the extra, where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("the picture needs matplotlib: pip install 'robot-rl[bench]'") from None
+    tasks = sorted({r["task"] for r in results})
+    methods = sorted({r["method"] for r in results})
+    figure = Figure(figsize=(4.6 * len(tasks), 3.8), layout="constrained")
+    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
+        runs = [r for r in results if r["task"] == task]
+        points = [(attention_of(r).total_s / 60.0, success_of(r)) for r in runs]
+        for number, method in enumerate(methods):
+            own = [point for point, r in zip(points, runs, strict=True) if r["method"] == method]
+            if own:
+                axes.scatter(*zip(*own, strict=True), label=method, color=f"C{number}", s=28, zorder=3)
+        front = [points[n] for n in pareto(points)]
+        axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1, zorder=1)
+        axes.set(title=task, xlabel="attention, person-minutes", ylim=(-0.03, 1.03), xscale="log")
+        axes.grid(alpha=0.2)
+        axes.legend(fontsize=7, frameon=False)
+    figure.axes[0].set_ylabel("success, locked out")
+    figure.savefig(path, metadata={"Date": None})

@@ -1,0 +1,44 @@
+"""Final policies in twins that are not the one they learned in. Nobody helps."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from robot_rl.command import task_id
+from robot_rl.evaluate import evaluate_in_processes
+from robot_rl.rollout import EnvSpec
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "as trained": {},
+    "commands 0 ms late": {"command_delay_s": 0.0},
+    "50 ms": {"command_delay_s": 0.05},
+    "100 ms": {"command_delay_s": 0.10},
+    "150 ms": {"command_delay_s": 0.15},
+    "friction × 0.5": {"twin": {"contact_friction": 0.5}},
+    "friction × 2": {"twin": {"contact_friction": 2.0}},
+    "stiffness × 0.7": {"twin": {"stiffness": 0.7}},
+    "stiffness × 1.4": {"twin": {"stiffness": 1.4}},
+    "joints rub, 1 N m": {"twin": {"joint_friction_nm": 1.0}},
+}
+"""What differs from the twin of the training, whose commands are 20 ms late."""
+
+
+def success_in(changes: Mapping[str, Any], policy: Path, task: str, seed: int, episodes: int) -> float:
+    """Share of ``episodes`` of the test that ``policy`` does by itself in the changed twin."""
+    return evaluate_in_processes(policy, EnvSpec(task_id(task), changes), episodes, seed, workers=1).success
+
+
+def table(results: Iterable[Mapping[str, Any]]) -> str:
+    """Markdown: a row a task and method, medians over seeds."""
+    groups: dict[tuple[str, str], list[Mapping[str, float]]] = defaultdict(list)
+    for result in results:
+        groups[result["task"], result["method"]].append(result["success"])
+    rows = [f"| task | method | runs | {' | '.join(CHANGES)} |", "|---" * (3 + len(CHANGES)) + "|"]
+    for (task, method), runs in sorted(groups.items()):
+        cells = [f"{statistics.median(run[name] for run in runs):.0%}" for name in CHANGES]
+        rows.append(f"| {task} | `{method}` | {len(runs)} | {' | '.join(cells)} |")
+    return "\n".join(rows)

@@ -1,0 +1,62 @@
+"""What is measured: the tasks, frozen by ``benchmarks/frozen_tasks.json``, what they cost, and who helps.
+
+Costs of the person are stated, not measured: the twin puts its scene back by itself and knows what succeeded, which a
+lab's person has to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TUNING_SEEDS = 100
+"""From this seed on runs and people are for tuning; results are reported of seeds below it."""
+
+
+@dataclass(frozen=True)
+class BenchTask:
+    """A task of the bench."""
+
+    name: str
+    env_steps: int
+    """Of one run."""
+    person_reset_s: float
+    """What putting the scene back costs a person; none where the tool stays in the hand."""
+    robot_reset_s: float = 3.0
+    """What driving back to the start takes a robot."""
+    label_s: float = 1.0
+    """What saying whether it succeeded costs a person."""
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        BenchTask("peg_insertion", 10_000, person_reset_s=0.0),
+        BenchTask("connector_insertion", 10_000, person_reset_s=0.0),
+        BenchTask("pick_and_insert", 20_000, person_reset_s=5.0),
+        BenchTask("pick_cube", 6_000, person_reset_s=3.0),
+        BenchTask("reach", 2_500, person_reset_s=0.0),
+    )
+}
+"""By name. ``reach`` is a quick look at whether a method works at all."""
+
+LEVELS = {"expert": 0.4, "intermediate": 0.4, "novice": 0.2}
+"""How often a drawn person is of which level; each number of the level's skill is the person's own, up to 20 % off
+(:meth:`sim.scripted_human.Skill.of_one_person`)."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who shows, watches and corrects in a run."""
+
+    level: str
+    seed: int
+
+
+def person_of(seed: int, level: str = "drawn") -> Person:
+    """The person of the runs with this ``seed``, the same for every method. ValueError for an unknown ``level``."""
+    if level != "drawn" and level not in LEVELS:
+        raise ValueError(f"no people '{level}'; there are drawn, {', '.join(LEVELS)}")
+    drawn = str(np.random.default_rng([seed, 9]).choice(list(LEVELS), p=list(LEVELS.values())))
+    return Person(drawn if level == "drawn" else level, seed)
