@@ -61,7 +61,7 @@ class SteerableBase(BasePolicy, Protocol):
 class ZeroBase:
     """Proposes to stay: a residual over it is a full policy of small actions."""
 
-    version = "zero"
+    name = version = "zero"
 
     def __init__(self, action_dim: int):
         self._action = np.zeros(action_dim, np.float32)

@@ -18,6 +18,7 @@ from robot_rl.command import Command, Configured, FromDemonstrations, say
 from robot_rl.config import CloningConfig, ComputeConfig, TrainConfig, seeing
 
 if TYPE_CHECKING:
+    from robot_rl.base_policy import BasePolicy
     from robot_rl.evaluate import Evaluation
     from robot_rl.rollout import EnvSpec
     from robot_rl.types import Episode
@@ -65,12 +66,14 @@ class Train(FromDemonstrations, Configured):
 
     takeover: str = "watchful"
     """When the twin's person takes over: watchful, no_progress, leaving_funnel, never."""
+    base: str = "clone"
+    """Who collects first, and what a residual corrects: clone (of the demonstrations), zero, module:function,
+    lerobot:FOLDER (a policy that LeRobot trained), or the folder of a policy that `train-bc` made."""
     classifier: Path | None = None
     """Folder of a success classifier (`robot-rl train-classifier`): it ends episodes and pays what the environment's
     reward would."""
 
     def run(self) -> Mapping[str, Any]:
-        from robot_rl.demonstrations import clone_base
         from robot_rl.metrics import TrainingProgress
         from robot_rl.train import train
 
@@ -82,12 +85,33 @@ class Train(FromDemonstrations, Configured):
             person["classifier"] = str(self.classifier)
             config, shown = self._judged(config, shown)
         over_base = config.warmup == "base" or config.learner.actor != "gaussian"
-        if config.method == "rl" and over_base and shown:
-            base = clone_base(out / "base", self.env_spec(), config.cloning, shown, self.seed)
+        if config.method == "rl" and over_base and (shown or self.base != "clone"):
+            base = self._base(out, config, shown)
         spec = self.env_spec(**person)
         with TrainingProgress(config.env_steps) as progress:
             tally = train(out, spec, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say)
         return {"out": out, "policy": out / "policy", **tally.summary()}
+
+    def _base(self, out: Path, config: TrainConfig, shown: list[Episode]) -> BasePolicy:
+        from robot_rl.cloned_policy import ClonedPolicy
+        from robot_rl.demonstrations import clone_base, require_fit
+        from robot_rl.named_base import find_base
+        from robot_rl.policy import Interface, load_policy
+
+        if self.base == "clone":
+            return clone_base(out / "base", self.env_spec(), config.cloning, shown, self.seed)
+        env = self.env_spec().make()
+        interface = Interface.of(env)
+        env.close()
+        if not Path(self.base).is_dir():
+            return find_base(self.base, interface.action_dim)
+        policy, made_for = load_policy(Path(self.base))
+        require_fit(Path(self.base), made_for, interface)
+        if not isinstance(policy, ClonedPolicy):
+            raise ValueError(
+                f"'{self.base}' learned by reinforcement: a base is a policy that `robot-rl train-bc` made"
+            )
+        return policy
 
     def _judged(self, config: TrainConfig, shown: list[Episode]) -> tuple[TrainConfig, list[Episode]]:
         """``config`` paying the classifier's verdict instead of the environment's reward, ``shown`` judged by it."""

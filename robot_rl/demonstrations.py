@@ -15,8 +15,9 @@ from robot_rl.cloning_config import CloningConfig
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore, load_demos
 from robot_rl.foreign import ForeignEnv
+from robot_rl.peoples_code import load_callable
 from robot_rl.policy import Interface, Policy, load_policy, save_policy
-from robot_rl.rollout import DEMO_SEEDS, EnvSpec, Rollout, load_callable
+from robot_rl.rollout import DEMO_SEEDS, EnvSpec, Rollout
 from robot_rl.types import Episode, Observation
 
 ATTEMPTS_PER_DEMO = 5

@@ -17,6 +17,7 @@ from robot_rl.bc import make_cloned_policy
 from robot_rl.checkpoint import disk_errors
 from robot_rl.cloned_policy import ClonedPolicy
 from robot_rl.config import CloningConfig, LearnerConfig, from_dict
+from robot_rl.named_base import NamedBase, find_base
 from robot_rl.observation import COMMANDED_GRIPPER
 from robot_rl.rlpd import RLPD
 
@@ -60,7 +61,7 @@ class Interface:
 
 def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface, step: int = 0) -> None:
     """Write ``policy.json`` and ``policy.safetensors``: all that acting needs, nothing that only learning does. A base
-    policy that the actor works over goes into ``base/``."""
+    policy that the actor works over goes into ``base/``: a clone's weights, or the name that others are found by."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = "rl" if isinstance(policy, RLPD) else "cloning"
     keep = (*ACTING, "critic.") if kind == "rl" else ("",)
@@ -77,9 +78,12 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     fresh.replace(folder / "policy.json")
     base = policy.base if isinstance(policy, RLPD) else None
     if base is not None and not (folder / "base" / "policy.json").exists():
-        if not isinstance(base, ClonedPolicy):
-            raise ValueError(f"a base of the kind {type(base).__name__} cannot be saved with a policy: clone one")
-        save_policy(folder / "base", base, interface)
+        if isinstance(base, ClonedPolicy):
+            save_policy(folder / "base", base, interface)
+        else:
+            (folder / "base").mkdir(exist_ok=True)
+            about = {"kind": "named", "name": cast(NamedBase, base).name, "version": base.version}
+            (folder / "base" / "policy.json").write_text(json.dumps(about, indent=1))
 
 
 def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
@@ -96,8 +100,8 @@ def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
         policy: RLPD | ClonedPolicy
         if kind == "rl":
             config = from_dict(LearnerConfig, about["config"])
-            base = load_policy(folder / "base")[0] if config.actor != "gaussian" else None
-            policy = RLPD(config, *interface.sizes, base=cast(BasePolicy, base))
+            base = load_base(folder / "base", interface) if config.actor != "gaussian" else None
+            policy = RLPD(config, *interface.sizes, base=base)
         else:
             policy = make_cloned_policy(from_dict(CloningConfig, about["config"]), *interface.sizes)
         tensors = load_file(folder / "policy.safetensors")
@@ -113,6 +117,18 @@ def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
     if wrong or not all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point()):
         raise ValueError(f"the policy in '{folder}' lacks tensors, has unknown ones or values that are not finite")
     return policy, interface
+
+
+def load_base(folder: Path, interface: Interface) -> BasePolicy:
+    """The base that a policy works over. Raises FileNotFoundError or ValueError where it cannot be had."""
+    path = folder / "policy.json"
+    about = json.loads(path.read_text()) if path.exists() else {}
+    if about.get("kind") != "named":
+        return cast(BasePolicy, load_policy(folder)[0])
+    base = find_base(about["name"], interface.action_dim)
+    if base.version != about["version"]:
+        raise ValueError(f"its base '{base.name}' is not what it learned over: {base.version}, then {about['version']}")
+    return base
 
 
 def _require_encoder(wanted: str, found: str) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +15,7 @@ from robot_rl.base_policy import BasePolicy
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
 from robot_rl.foreign import ForeignEnv
+from robot_rl.peoples_code import search_current_folder
 from robot_rl.policy import Policy
 from robot_rl.recorder import Recorder
 from robot_rl.types import Episode, EpisodeHeader, Observation, Step, StepId
@@ -51,7 +50,7 @@ class EnvSpec:
         return env.unwrapped if isinstance(env.unwrapped, RobotEnv) else ForeignEnv(env, self.id)
 
     def _register(self) -> None:
-        _search_current_folder()
+        search_current_folder()
         namespace = self.id.rpartition("/")[0]
         if namespace and ":" not in namespace and namespace not in {s.namespace for s in gymnasium.registry.values()}:
             importlib.import_module(namespace)
@@ -60,25 +59,6 @@ class EnvSpec:
 def episode_seed(seed: int, stream: int, episode: int) -> int:
     """The environment seed of one episode of a run: streams and runs never share one by construction."""
     return int(np.random.SeedSequence([seed, stream, episode]).generate_state(1)[0] & 0x7FFFFFFF)
-
-
-def load_callable(path: str) -> Callable[..., Any]:
-    """``module:function`` → the function, also of a file in the current folder; ValueError says what is missing."""
-    _search_current_folder()
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"'{path}' is not a function: give it as module:function ({error})") from None
-    if not callable(found):
-        raise ValueError(f"'{path}' is not a function but a {type(found).__name__}: give it as module:function")
-    return found
-
-
-def _search_current_folder() -> None:
-    """Let people's own modules be found where they stand; last, so that none hides an installed one."""
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
 
 
 class Rollout:

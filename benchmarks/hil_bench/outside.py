@@ -26,7 +26,8 @@ from robot_rl.command import task_id
 from robot_rl.commands import evaluation_summary
 from robot_rl.demonstrations import collect_demos
 from robot_rl.evaluate import evaluate
-from robot_rl.rollout import TRAIN_SEEDS, EnvSpec, episode_seed, load_callable
+from robot_rl.peoples_code import load_callable
+from robot_rl.rollout import TRAIN_SEEDS, EnvSpec, episode_seed
 from robot_rl.types import Episode
 
 Observation = dict[str, np.ndarray]

@@ -15,6 +15,7 @@ from hardware.interfaces import Source
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
 from robot_rl.foreign import ForeignEnv
+from robot_rl.peoples_code import load_callable
 from robot_rl.rollout import (
     DEMO_SEEDS,
     EVALUATION_SEEDS,
@@ -22,7 +23,6 @@ from robot_rl.rollout import (
     EnvSpec,
     Rollout,
     episode_seed,
-    load_callable,
 )
 from robot_rl.types import Observation
 
