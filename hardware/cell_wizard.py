@@ -55,7 +55,9 @@ class CellWizard:
         table = self.table
         table["name"] = self.ask("name", "name of the cell", answers.cell_name, self._stills.name)
         if not self._twin:
-            table["arm"] = self.ask("arm", "arm", lambda text: answers.one_of(text, ARMS), table["arm"])
+            arm = self.ask("arm", "arm", lambda text: answers.one_of(text, ARMS), table["arm"])
+            if arm != table["arm"]:
+                table.update(arm=arm, home_joint_positions_rad=[])
             self._controller["address"] = self.ask(
                 "address", "address of its controller", str, self._controller.get("address", "")
             )
