@@ -55,7 +55,9 @@ class CellWizard:
         table = self.table
         table["name"] = self.ask("name", "name of the cell", answers.cell_name, self._stills.name)
         if not self._twin:
-            table["arm"] = self.ask("arm", "arm", lambda text: answers.one_of(text, ARMS), table["arm"])
+            arm = self.ask("arm", "arm", lambda text: answers.one_of(text, ARMS), table["arm"])
+            if arm != table["arm"]:
+                table.update(arm=arm, home_joint_positions_rad=[])
             self._controller["address"] = self.ask(
                 "address", "address of its controller", str, self._controller.get("address", "")
             )
@@ -71,10 +73,8 @@ class CellWizard:
 
     def _ask_table(self) -> None:
         planes = dict(self.table.get("planes", {}))
-        before, question = (
-            planes.get("table", {}).get("offset_m", 0.0),
-            "height of the table's top over the arm's base, m",
-        )
+        before = planes.get("table", {}).get("offset_m", 0.0)
+        question = "height of the table's top over the arm's base, m"
         self._table_m = self.ask("table-m", question, lambda text: answers.numbers(text, 1)[0], f"{before:g}")
         planes["table"] = {"normal": [0.0, 0.0, 1.0], "offset_m": self._table_m}
         self.table["planes"] = planes

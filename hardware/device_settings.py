@@ -125,8 +125,12 @@ class ControllerSettings:
     wrench_bias: Vector6 = ZERO6
     """What the arm reports with nothing touched (N, N·m, base axes): taken off each reading. Right for a mistaken
     weight of the tool, whose pull does not turn with the hand; so it is small, or the payload is to be corrected."""
+    servo_lookahead_s: float = number(0.1, 0.03, 0.2)
+    """UR: how far ahead its servo looks; longer is smoother and stops later."""
+    servo_gain: float = number(300.0, 100.0, 2000.0)
+    """UR: how hard its servo pulls to the target."""
     realtime: bool = True
-    """Refuse a kernel without real-time scheduling. A simulator needs none."""
+    """Franka: refuse a kernel without real-time scheduling. A simulator needs none."""
 
     def __post_init__(self) -> None:
         force_n, torque_nm = hypot(*self.wrench_bias[:3]), hypot(*self.wrench_bias[3:])

@@ -24,6 +24,7 @@ EXTRAS = {
     "uvc": "opencv-python-headless",
     "spacemouse": "pyspacemouse",
     "franka": "franky-control",
+    "ur": "ur_rtde",
 }
 """Which package an extra brings."""
 _SLOW_FSYNC_S, _HOPELESS_FSYNC_S = 0.02, 0.5

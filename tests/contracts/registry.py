@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hardware.arms.franka import FrankaArm
+from hardware.arms.ur import UrArm
 from hardware.cameras.realsense import RealSenseCamera
 from hardware.cameras.uvc import UvcCamera
 from hardware.cell import load_cell, load_cells
@@ -30,7 +31,7 @@ from sim.envs import make
 from sim.scripted_human import ScriptedHuman
 from sim.tasks import make_task
 from sim.world import RendererUnavailable, World
-from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock
+from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock, UrSimulator
 from tests.hardware.cameras.rig import NetworkCamera, SoftwareRealSense
 from tests.hardware.rig import fake_cell
 from tests.hardware.teleop.rig import FULL, HidDevice, Joystick, motion_report, plug_in
@@ -104,6 +105,15 @@ def franka_arm() -> Bench[Arm]:
     clock.follow(arm)
     # Friction and damping of its joints hold it back at 2000 N/m, as they do the real one.
     return Bench(arm, clock, simulator.close, lag_m=0.007)
+
+
+def ur_arm() -> Bench[Arm]:
+    simulator = UrSimulator()
+    clock = SimulatorClock()
+    arm = UrArm(simulator.cell(), clock)
+    arm.connect()
+    clock.follow(arm, simulator)
+    return Bench(arm, clock, simulator.close, lag_m=0.004)
 
 
 def fake_camera() -> Bench[Camera]:
@@ -185,6 +195,14 @@ def franka_robot() -> RobotBench:
     return RobotBench(robot, clock, lambda: (clock.close(), bench.free()), plan=plan)
 
 
+def ur_robot() -> RobotBench:
+    bench = ur_arm()
+    clock, arm = bench.clock, cast(UrArm, bench.device)
+    robot = LocalRobot(arm, {}, NoTeleop(), replace(arm.cell, teleop=TeleopSettings(), scripted_operator=True), clock)
+    plan = ResetPlan(shifted(arm.read().T_base_ee, (0.02, 0.01, -0.03)), Gripper.OPEN)
+    return RobotBench(robot, clock, lambda: (clock.close(), bench.free()), plan=plan)
+
+
 def sim_robot(teleport: bool) -> RobotBench:
     env = make("reach")
     plan = env.task.reset(np.random.default_rng(0), teleport)
@@ -211,6 +229,7 @@ ARMS: dict[str, Callable[[], Bench[Arm]]] = {
     "sim": sim_arm,
     "sim_second": sim_second_arm,
     "franka": franka_arm,
+    "ur": ur_arm,
 }
 CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {
     "fake": fake_camera,
@@ -230,6 +249,7 @@ TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
     "local_franka": franka_robot,
+    "local_ur": ur_robot,
     "local_fake": fake_robot,
     "local_sim": lambda: sim_robot(teleport=False),
     "local_sim_teleport": lambda: sim_robot(teleport=True),

@@ -23,12 +23,12 @@ def bench(request):
 
 def drive(bench: Bench[Arm], speed_m_s: float, ticks: int):
     """References that rise at ``speed_m_s``, one a tick; the last."""
-    start = bench.device.read()
+    start, began_s = bench.device.read(), bench.clock.now()
     for tick in range(1, ticks + 1):
         pose = shifted(start.T_base_ee, (0.0, 0.0, tick * TICK_S * speed_m_s))
         reference = ArmReference(pose, (0.0, 0.0, speed_m_s, 0.0, 0.0, 0.0), start.gripper_width_m)
         bench.device.command(reference)
-        bench.wait(TICK_S)
+        bench.clock.sleep_until(began_s + tick * TICK_S)
     return reference
 
 

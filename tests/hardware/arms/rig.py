@@ -7,29 +7,40 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
+from math import inf
+from os import getpid
 from pathlib import Path
 from threading import Thread
+from typing import Protocol
 
 import pytest
 
-from hardware.arms.franka import FrankaArm
 from hardware.cell import Cell, load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import ControllerSettings
 
-SERVER = Path(__file__).with_name("franka_server.py")
+ROOT = Path(__file__).parents[3]
 _SLOWEST = 100.0
 """However loaded the machine, simulated time passes at 1/100 of real time at least."""
+
+
+class Timed(Protocol):
+    """A driver that knows its controller's time."""
+
+    controller_s: float
 
 
 class SimulatorClock(RealClock):
     """The controller's own time: a simulator on a busy machine is slower than the clock on the wall."""
 
-    arm: FrankaArm | None = None
+    arm: Timed | None = None
+    simulator: Simulator | None = None
 
-    def follow(self, arm: FrankaArm) -> None:
-        """From here on, and what ``arm`` reports from here on, is in its time."""
-        self.arm = arm
+    def follow(self, arm: Timed, simulator: Simulator | None = None) -> None:
+        """From here on, and what ``arm`` reports from here on, is in its time. ``simulator``: one whose time can be
+        told to wait for what is called periodically, so that no call is ever late."""
+        self.arm, self.simulator = arm, simulator
         self.sleep_until(self.now() + 0.05)
 
     def now(self) -> float:
@@ -38,14 +49,22 @@ class SimulatorClock(RealClock):
     def every(self, period_s: float, call: Callable[[float], None], phase_s: float = 0.0) -> None:
         def run() -> None:
             count = (self.now() - phase_s) // period_s + 1
-            while not self._stop.is_set():
-                self.sleep_until(count * period_s + phase_s)
-                call(self.now())
-                count = max(count + 1, (self.now() - phase_s) // period_s)
+            try:
+                while not self._stop.is_set():
+                    self._let_pass(count * period_s + phase_s)
+                    self.sleep_until(count * period_s + phase_s)
+                    call(self.now())
+                    count = max(count + 1, (self.now() - phase_s) // period_s)
+            finally:
+                self._let_pass(inf)
 
         thread = Thread(target=run, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _let_pass(self, until_s: float) -> None:
+        if self.simulator is not None:
+            self.simulator.do(f"until {until_s}")
 
     def sleep_until(self, deadline_s: float) -> None:
         give_up_s = time.monotonic() + _SLOWEST * (deadline_s - self.now()) + 5.0
@@ -54,27 +73,61 @@ class SimulatorClock(RealClock):
             time.sleep(0.001)
 
 
-class FrankaSimulator:
-    """franky-sim in a process of its own."""
+class Simulator:
+    """An arm's controller in a process of its own, told what should happen to it by lines on its stdin."""
 
-    def __init__(self) -> None:
-        for package, extra in (("franky", "franka"), ("franky_sim", "franka-sim")):
-            pytest.importorskip(package, reason=f"needs the extra '{extra}'", exc_type=ImportError)
-        self.process = subprocess.Popen(
-            [sys.executable, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def __init__(self, server: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", f"tests.hardware.arms.{server}", *arguments]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.said: list[str] = [self._line()]
+
+    def _line(self) -> str:
         assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-
-    def cell(self) -> Cell:
-        controller = ControllerSettings(address=self.address, realtime=False)
-        return replace(load_cell("twin"), controller=controller)
+        return self.process.stdout.readline().strip()
 
     def do(self, wish: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{wish}\n")
         self.process.stdin.flush()
 
+    def hear(self, word: str) -> str:
+        """The next line that it says with ``word`` in it."""
+        while word not in (line := self._line()):
+            assert self.process.poll() is None, f"it ended without a word of {word!r}"
+            self.said.append(line)
+        return line
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+class FrankaSimulator(Simulator):
+    """franky-sim; its first line is its address."""
+
+    def __init__(self) -> None:
+        for package, extra in (("franky", "franka"), ("franky_sim", "franka-sim")):
+            pytest.importorskip(package, reason=f"needs the extra '{extra}'", exc_type=ImportError)
+        super().__init__("franka_server")
+        self.address = self.said[0]
+
+    def cell(self) -> Cell:
+        controller = ControllerSettings(address=self.address, realtime=False)
+        return replace(load_cell("twin"), controller=controller)
+
+
+_COUNT = count(2)
+
+
+class UrSimulator(Simulator):
+    """The ports of a UR's controller, at an address of this machine's own that no other test uses."""
+
+    def __init__(self) -> None:
+        pytest.importorskip("rtde_control", reason="needs the extra 'ur'")
+        pid = getpid()
+        self.address = f"127.{1 + pid // 250 % 250}.{1 + pid % 250}.{next(_COUNT)}"
+        super().__init__("ur_server", self.address)
+
+    def cell(self, **controller: float) -> Cell:
+        cell = load_cell("ur5e_robotiq")
+        return replace(cell, cameras={}, controller=ControllerSettings(address=self.address, **controller))
