@@ -38,6 +38,8 @@ class Demo(Configured):
     """You are the person: correct the policy from the browser, in real time (needs the extra `console`)."""
     speed: float = 1.0
     """Interactive: simulated seconds a real one."""
+    sounds: bool = True
+    """Interactive: the page beeps at start, takeover, success, failure and hold."""
     address: Annotated[Address, tyro.conf.arg(name="")] = LOOPBACK
 
     def run(self) -> Mapping[str, Any]:
@@ -130,6 +132,8 @@ class Console(Command):
     """End after so many."""
     speed: float = 1.0
     """Simulated seconds a real one."""
+    sounds: bool = True
+    """The page beeps at start, takeover, success, failure and hold."""
     address: Annotated[Address, tyro.conf.arg(name="")] = LOOPBACK
 
     def run(self) -> Mapping[str, Any]:
@@ -141,7 +145,7 @@ class Console(Command):
         policy, interface = load_policy(self.policy) if self.policy is not None else (None, None)
         self.task = self.task or (interface.task if interface is not None else "peg_insertion")
         out = self.folder(f"console-{self.task}")
-        with watched(self.env_spec(), self.address, out, self.seed, self.speed) as (rollout, console):
+        with watched(self.env_spec(), self.address, out, self.seed, self.speed, self.sounds) as (rollout, console):
             say(f"console: {console.link.url} (Ctrl-C ends it)")
             try:
                 run(rollout, console, policy, self.episodes)

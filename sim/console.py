@@ -32,7 +32,12 @@ class TwinConsole:
     """A page over one environment of the twin, with the browser at its teleop device."""
 
     def __init__(
-        self, env: RobotEnv | ForeignEnv, address: Address = LOOPBACK, speed: float = 1.0, out: Path | None = None
+        self,
+        env: RobotEnv | ForeignEnv,
+        address: Address = LOOPBACK,
+        speed: float = 1.0,
+        out: Path | None = None,
+        sounds: bool = True,
     ) -> None:
         """``out``: the folder whose episodes can be browsed. Raises ``ValueError`` (one line) for another kind of
         environment, an address that needs a token, or where viser is missing."""
@@ -40,7 +45,7 @@ class TwinConsole:
             raise ValueError("the console shows the twin's tasks: give --task (`robot-rl tasks` lists them)")
         robot, task = cast(LocalRobot, env.robot), env.task
         options = {"task": task.spec.name, "cell": robot.cell.name, "episodes": None if out is None else str(out)}
-        self.link = Link("sim.console_page", {**options, "address": asdict(address)})
+        self.link = Link("sim.console_page", {**options, "address": asdict(address), "sounds": sounds})
         self.hand = BrowserHand(robot, lambda: robot.arm_state.T_base_ee, self.link.wishes)
         robot.teleop = self.hand
         self.live = LiveTwin(env, self.link.put, speed)
@@ -48,6 +53,8 @@ class TwinConsole:
     def finished(self, success: bool, helped: bool, rollout: Rollout) -> None:
         """Count the episode that ``rollout`` filed last, and file the operator's word on it."""
         self.live.finished(success, helped)
+        if self.hand.trouble:
+            say(f"console: {self.hand.trouble}")
         verdict, store = self.hand.verdict(), rollout.store
         if store is not None and verdict in ("success", "failure", "discard"):
             rollout.flush()
@@ -60,13 +67,13 @@ class TwinConsole:
 
 @contextmanager
 def watched(
-    spec: EnvSpec, address: Address, out: Path, seed: int, speed: float = 1.0
+    spec: EnvSpec, address: Address, out: Path, seed: int, speed: float = 1.0, sounds: bool = True
 ) -> Iterator[tuple[Rollout, TwinConsole]]:
     """An environment with a console over it, its episodes recorded in ``out/episodes``."""
     with ExitStack() as stack:
         env = spec.make()
         stack.callback(env.close)
-        console = TwinConsole(env, address, speed, out / "episodes")
+        console = TwinConsole(env, address, speed, out / "episodes", sounds)
         stack.callback(console.close)
         store = EpisodeStore(out / "episodes")
         stack.callback(store.close)
@@ -88,11 +95,18 @@ def run(rollout: Rollout, console: TwinConsole, policy: Policy | None = None, ep
 
 
 def train_watched(
-    out: Path, spec: EnvSpec, config: TrainConfig, address: Address, speed: float, progress: Progress, **options: Any
+    out: Path,
+    spec: EnvSpec,
+    config: TrainConfig,
+    address: Address,
+    speed: float,
+    sounds: bool,
+    progress: Progress,
+    **options: Any,
 ) -> Tally:
     """:func:`robot_rl.train.train` with a console over the environment, and its person at the browser."""
     trainer = Trainer(out, spec, config, **options)
-    console = TwinConsole(trainer.env, address, speed, out / "episodes")
+    console = TwinConsole(trainer.env, address, speed, out / "episodes", sounds)
     say(f"console: {console.link.url}")
     trainer.attention = console.hand.stats
     trainer.attention.driving_s = trainer.tally.person_s

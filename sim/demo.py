@@ -147,7 +147,9 @@ class DemoRun:
         with TrainingProgress(self.config.env_steps) as progress:
             given: dict[str, Any] = {"demos": shown, "base": base, "seed": self.seed, "progress": progress}
             if options.interactive:
-                return train_watched(self.out, self.alone, self.config, options.address, options.speed, **given)
+                return train_watched(
+                    self.out, self.alone, self.config, options.address, options.speed, options.sounds, **given
+                )
             return train(self.out, self.watched, self.config, **given)
 
     def _test(self, name: str, policy: Path | str, deterministic: bool) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """The browser as a teleop device: keys that jog for a moment, a gizmo that pulls, and the operator's buttons.
 
-A page sends no key-up, and a stalled one sends nothing, so whatever it asks for ends by itself (S13): a key jogs for
-``JOG_S``, the gizmo pulls for ``PULL_S`` after it last moved. Taking over lasts until the person hands back, or the
-episode ends: a pause between two keys is no consent. Where the page that drives is closed, or has been silent for
-``SILENT_S``, the heartbeat stands still and the guard holds.
+A page that stalls sends no key-up, so whatever it asks for ends by itself (S13): a key jogs for ``JOG_S``, the gizmo
+pulls for ``PULL_S`` after it was last held. Taking over lasts until the person hands back, or the episode ends: a pause
+between two keys is no consent. The tab itself must be heard, twenty times a second: when it has been silent for
+``STILL_S`` the hand rests, and for ``SILENT_S``, or when it is closed, the heartbeat stands still and the guard holds.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from hardware.geometry import pose_delta, quat_normalize
 from hardware.interfaces import ZERO6, Clock, Gripper, Pose, TeleopSample, Vector6
 
 JOG_S = 0.3
-PULL_S = 2.0
-SILENT_S = 0.3
-BEAT_S = 0.03
-"""How often the page's process says that it is there."""
+PULL_S = 0.5
+STILL_S, SILENT_S = 0.3, 1.0
 NEAR_M, NEAR_RAD = 0.02, 0.2
 """The gizmo pulls at full deflection beyond this, in proportion within."""
+LOST = "the browser fell silent while you drove: is its tab closed, hidden or hung?"
 _MAX_GAP_S = 0.1
 _POLL_S = 0.05
 Verdict = Literal["success", "failure", "discard", "reset"]
@@ -57,12 +56,12 @@ class BrowserHand:
         self, robot: Stoppable, measured: Callable[[], Pose], wishes: Callable[[], Iterable[list[Any]]]
     ) -> None:
         """``measured``: where the end effector is. ``wishes``: what the page has asked for since it was last called, as
-        names of the methods below with their arguments; ``beat`` says that it is there."""
+        names of the methods below with their arguments; ``alive`` says that its tab runs."""
         self._robot, self._measured, self._wishes = robot, measured, wishes
         self.stats = Attention()
         self.driving = self.paused = False
         self.trouble = ""
-        """Why the robot did not go on when it was asked to; empty when it did."""
+        """Why the robot does not do what it was asked to; empty when it does."""
         self.speed = 0.5
         """Share of full deflection at which keys jog, in (0, 1]."""
         self._now = self._heard_s = self._beat_s = 0.0
@@ -76,7 +75,7 @@ class BrowserHand:
             order.__name__: order
             for order in (
                 *(self.take_over, self.hand_back, self.jog, self.pull, self.gripper, self.set_speed),
-                *(self.judge, self.hold, self.resume, self.gone, self.beat),
+                *(self.judge, self.hold, self.resume, self.gone, self.alive),
             )
         }
 
@@ -88,13 +87,17 @@ class BrowserHand:
         elapsed, self._now = now - self._now, now
         for name, *arguments in self._wishes():
             self._orders[name](*arguments)
-        if not self.driving or (not self._gone and now - self._heard_s <= SILENT_S):
-            self._beat_s = now
         if not self.driving:
-            return TeleopSample(self._beat_s)
+            self._beat_s = now
+            return TeleopSample(now)
+        silent_s = now - self._heard_s
+        if self._gone or silent_s > SILENT_S:
+            self.trouble = LOST
+        else:
+            self._beat_s = now
         if 0.0 < elapsed <= _MAX_GAP_S:
             self.stats.driving_s += elapsed
-        return TeleopSample(self._beat_s, self._twist(now), True, self._gripper)
+        return TeleopSample(self._beat_s, self._twist(now) if silent_s <= STILL_S else ZERO6, True, self._gripper)
 
     def rest(self) -> None:
         """The episode is over: hands off. Returns once the operator lets the robot go on."""
@@ -125,7 +128,7 @@ class BrowserHand:
         """The person drives from now on."""
         self._heard_s = self._now
         if not self.driving:
-            self.driving, self._gone = True, False
+            self.driving, self._gone, self.trouble = True, False, ""
             self.stats.takeovers += 1
 
     def hand_back(self) -> None:
@@ -170,8 +173,8 @@ class BrowserHand:
         """The page that drove was closed."""
         self._gone = True
 
-    def beat(self) -> None:
-        """The page's process is there."""
+    def alive(self) -> None:
+        """The tab that drives runs, and is in view."""
         self._heard_s = self._now
 
     def _twist(self, now: float) -> Vector6:

@@ -1,22 +1,21 @@
-"""The page: a viser server with the scene, the pictures, the meters, the buttons and the keys."""
+"""The page: a viser server with the scene, the pictures and the meters."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hardware.geometry import wxyz_from_xyzw, xyzw_from_wxyz
+from hardware.geometry import wxyz_from_xyzw
 from hardware.interfaces import CameraFrame
+from robot_rl.console.controls import KEYS_NOTE, Controls
 from robot_rl.console.door import Address, Door, guarding
-from robot_rl.console.hand import Verdict
 from robot_rl.console.snapshot import Scene, Snapshot
-from robot_rl.console.words import AXES, action_bars, status, success_curve
+from robot_rl.console.words import action_bars, status, success_curve
 
 if TYPE_CHECKING:
     import viser
@@ -26,21 +25,6 @@ MOVED = 1e-5
 CAMERA_M, LOOK_AT_M = (1.25, 0.45, 0.7), (0.4, 0.3, 0.2)
 """From the front, the arm left of the panel."""
 ACCEPTED, PROPOSED = "/target/accepted", "/target/proposed"
-JOG_KEYS = {"I": (0, 1.0), "K": (0, -1.0), "J": (1, 1.0), "L": (1, -1.0), "U": (2, 1.0), "O": (2, -1.0)}
-"""Key → axis (x, y, z of the base) and direction; with shift they turn about it. W A S D Q E fly viser's camera."""
-KEYS_NOTE = (
-    "**Keys** I K forward, back · J L left, right · U O up, down · with shift: turn · G gripper. A key jogs for a "
-    "moment; hold it to go on. Or drag the arrows at the hand."
-)
-WISHES = {
-    "Take over": "take_over", "Hand back": "hand_back", "Hold": "hold", "Resume": "resume", "Gripper": "gripper",
-}  # fmt: skip
-BUTTONS = {"Control": ("Take over", "Hand back"), "Robot": ("Hold", "Resume")}
-VERDICTS: tuple[Verdict, ...] = ("success", "failure", "discard", "reset")
-HOTKEYS = {
-    "Take over": "T", "Hand back": "B", "Hold": "space", "Resume": "enter",
-    "Success": "Y", "Failure": "N", "Discard": "X", "Reset": "R", "Gripper": "G",
-}  # fmt: skip
 
 
 def start_server(address: Address) -> viser.ViserServer:
@@ -60,13 +44,16 @@ class Page:
     """Shows snapshots and hands on what the person asks for."""
 
     def __init__(
-        self, server: viser.ViserServer, scene: Scene, ask: Callable[..., None], episodes: Path | None = None
+        self,
+        server: viser.ViserServer,
+        scene: Scene,
+        ask: Callable[..., None],
+        sounds: bool = True,
+        episodes: Path | None = None,
     ) -> None:
         """``ask``: told of each wish, its name and arguments (:class:`robot_rl.console.hand.BrowserHand`).
         ``episodes``: the folder of recorded episodes to browse."""
-        self.server, self.ask = server, ask
-        self._driver: int | None = None
-        self._dragging = False
+        self.server = server
         self._poses = np.full((len(scene.bodies), 7), np.nan)
         self._bodies = [self._add_body(name, shapes) for name, shapes in scene.bodies.items()]
         self._targets = {
@@ -74,12 +61,10 @@ class Page:
             for name, length in ((ACCEPTED, 0.06), (PROPOSED, 0.04))
         }
         self._add_workspace(scene)
-        self._gizmo = server.scene.add_transform_controls("/hand", scale=0.2, depth_test=False)
-        self._gizmo.on_update(self._on_gizmo)
         self.tabs = server.gui.add_tab_group()
         with self.tabs.add_tab("Run"):
             self._status = server.gui.add_html("<div id='status'>waiting for the robot</div>")
-            self._add_buttons()
+            self._controls = Controls(server, ask, sounds)
             self._pictures = server.gui.add_folder("Cameras")
             self._images: dict[str, Any] = {}
             with server.gui.add_folder("Action"):
@@ -87,7 +72,6 @@ class Page:
             self._curve = self._add_curve()
             server.gui.add_markdown(KEYS_NOTE)
         self._episodes = 0
-        server.on_client_disconnect(self._on_leave)
         server.initial_camera.position, server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
 
     @property
@@ -106,9 +90,7 @@ class Page:
                 frame.visible = pose is not None
                 if pose is not None:
                     frame.position, frame.wxyz = pose.position_m, wxyz_from_xyzw(pose.quat_xyzw)
-            if not self._dragging:
-                hand = snapshot.hand
-                self._gizmo.position, self._gizmo.wxyz = hand.position_m, wxyz_from_xyzw(hand.quat_xyzw)
+            self._controls.show(snapshot.hand)
         self._status.content = status(snapshot)
         self._actions.content = action_bars(snapshot)
         if len(snapshot.outcomes) != self._episodes:
@@ -151,40 +133,6 @@ class Page:
             "/workspace", color=(37, 99, 184), dimensions=tuple(size), position=centre, wireframe=True
         )
 
-    def _add_buttons(self) -> None:
-        ask, gui = self.ask, self.server.gui
-        wishes: dict[str, Callable[[], None]] = {
-            **{name: partial(ask, wish) for name, wish in WISHES.items()},
-            **{verdict.capitalize(): partial(ask, "judge", verdict) for verdict in VERDICTS},
-        }
-        rows = {**BUTTONS, "Episode": tuple(verdict.capitalize() for verdict in VERDICTS)}
-        for label, names in rows.items():
-            gui.add_button_group(label, names).on_click(self._asked(lambda event: wishes[event.target.value]()))
-        for name, key in HOTKEYS.items():
-            self._add_key(name, key, None, wishes[name])
-        for key, (axis, direction) in JOG_KEYS.items():
-            self._add_key(f"Move {AXES[axis]} {direction:+.0f}", key, None, partial(ask, "jog", axis, direction))
-            about = axis + 3
-            self._add_key(f"Turn {AXES[about]} {direction:+.0f}", key, "shift", partial(ask, "jog", about, direction))
-        speed = self.server.gui.add_slider("Jog speed", 0.1, 1.0, 0.1, 0.5)
-
-        @speed.on_update
-        async def _(_: object) -> None:
-            ask("set_speed", float(speed.value))
-
-    def _add_key(self, name: str, key: str, modifier: str | None, wish: Callable[[], None]) -> None:
-        command = self.server.gui.add_command(name, hotkey=key, modifier=modifier)  # type: ignore[arg-type]
-        command.on_trigger(self._asked(lambda _: wish()))
-
-    def _asked(self, wish: Callable[[Any], None]) -> Callable[[Any], Any]:
-        """A callback, run in order on the server's loop, that remembers who asked."""
-
-        async def asked(event: Any) -> None:
-            self._driver = event.client_id
-            wish(event)
-
-        return asked
-
     def _add_curve(self) -> Any:
         import viser.uplot
 
@@ -198,16 +146,3 @@ class Page:
         empty = tuple(np.zeros(0) for _ in series)
         with self.server.gui.add_folder("Success"):
             return self.server.gui.add_uplot(empty, series, scales=scales, aspect=2.0)
-
-    # -- the person --------------------------------------------------------------------------------------------------
-
-    async def _on_gizmo(self, event: Any) -> None:
-        self._driver = event.client_id
-        self._dragging = event.phase != "end"
-        position, wxyz = event.target.position.tolist(), event.target.wxyz.tolist()
-        self.ask("pull", position, xyzw_from_wxyz(tuple(wxyz)))
-
-    def _on_leave(self, client: Any) -> None:
-        if client.client_id == self._driver:
-            self._dragging = False
-            self.ask("gone")

@@ -10,12 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from hardware.interfaces import CameraFrame
 from robot_rl.console.door import Address
-from robot_rl.console.hand import BEAT_S
 from robot_rl.console.link import PACKET_BYTES
 from robot_rl.console.page import Page, start_server
 from robot_rl.console.snapshot import Scene, Snapshot
@@ -47,19 +45,12 @@ def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
         with suppress(OSError):  # A wish at the very end of a run has nobody to go to.
             link.send(json.dumps(wish).encode())
 
-    page = Page(server, scene, ask, options.get("episodes") and Path(options["episodes"]))
+    page = Page(server, scene, ask, options["sounds"], options.get("episodes") and Path(options["episodes"]))
     url = Address(address.host, server.get_port(), address.token).url
     link.send(json.dumps({"url": url}).encode())
-    Thread(target=_beat, args=(ask,), daemon=True).start()
     os.nice(_NICER)
     _show(link, page, draw)
     server.stop()
-
-
-def _beat(ask: Callable[..., None]) -> None:
-    while True:
-        ask("beat")
-        time.sleep(BEAT_S)
 
 
 def _show(link: socket.socket, page: Page, draw: Draw) -> None:

@@ -35,7 +35,23 @@ def status(snapshot: Snapshot) -> str:
     advice = snapshot.trouble or hint(snapshot)
     lines = "".join(f"<div style='{_ROW}'><span>{n}</span><b>{escape(v)}</b></div>" for n, v in rows if v)
     note = f"<div style='color:#d9722b;margin-top:.4em'>{escape(advice)}</div>" if advice else ""
-    return f"<div id='status' style='padding:.3em .8em;font-size:.85em'>{badge}<div>{lines}</div>{note}</div>"
+    return (
+        f"<div id='status' {_for_script(snapshot)} style='padding:.3em .8em;font-size:.85em'>"
+        f"{badge}<div>{lines}</div>{note}</div>"
+    )
+
+
+def _for_script(snapshot: Snapshot) -> str:
+    """What page.js makes sounds of."""
+    newest = int(snapshot.outcomes[-1]) if len(snapshot.outcomes) else 0
+    data = {
+        "driver": snapshot.source.name.lower(),
+        "mode": snapshot.mode.name.lower(),
+        "episode": snapshot.episode,
+        "finished": len(snapshot.outcomes),
+        "outcome": "success" if newest & SUCCESS else "failure",
+    }
+    return " ".join(f"data-{name}='{value}'" for name, value in data.items())
 
 
 def hint(snapshot: Snapshot) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardware.interfaces import ZERO6, Gripper, Pose
-from robot_rl.console.hand import JOG_S, PULL_S, SILENT_S, BrowserHand
+from robot_rl.console.hand import JOG_S, LOST, PULL_S, SILENT_S, STILL_S, BrowserHand
 
 HERE = Pose((0.5, 0.0, 0.2), (1.0, 0.0, 0.0, 0.0))
 PERIOD_S = 0.01
@@ -81,6 +81,7 @@ def test_the_gizmo_pulls_in_proportion_and_for_its_time(hand):
     hand.pull([0.51, -1.0, 0.2], list(HERE.quat_xyzw))
     twist = hand.read(10.01).twist
     assert twist[:3] == pytest.approx((0.5, -1.0, 0.0)) and twist[3:] == pytest.approx((0.0, 0.0, 0.0))
+    hand.asked = [["alive"]]
     assert hand.read(10.0 + PULL_S).twist != ZERO6
     sample = hand.read(10.0 + PULL_S + PERIOD_S)
     assert sample.twist == ZERO6 and sample.takeover
@@ -90,20 +91,25 @@ def test_a_page_that_leaves_while_it_drives_stops_the_heartbeat_until_the_next_e
     hand.jog(0, 1.0)
     assert hand.read(10.01).heartbeat_s == 10.01
     hand.gone()
-    hand.beat()
+    hand.alive()
     assert hand.read(10.2).heartbeat_s == 10.01  # the guard holds: S13
     hand.rest()
     assert hand.read(10.3).heartbeat_s == 10.3 and not hand.read(10.31).takeover
 
 
-def test_a_page_that_falls_silent_while_it_drives_stops_the_heartbeat(hand):
-    hand.asked = [["take_over"]]
-    hand.read(10.01)
-    hand.asked = [["beat"]]
-    assert hand.read(10.2).heartbeat_s == 10.2
-    assert hand.read(10.2 + SILENT_S + PERIOD_S).heartbeat_s == 10.2
-    hand.asked = [["beat"]]
-    assert hand.read(11.0).heartbeat_s == 11.0
+def test_a_tab_that_falls_silent_while_it_drives_rests_and_then_stops_the_heartbeat(hand):
+    hand.pull([0.6, 0.0, 0.2], list(HERE.quat_xyzw))
+    assert hand.read(10.0 + STILL_S - PERIOD_S).twist[0] == 1.0
+    resting = hand.read(10.0 + STILL_S + PERIOD_S)
+    assert resting.twist == ZERO6 and resting.takeover and resting.heartbeat_s == 10.0 + STILL_S + PERIOD_S
+    last_s = 10.0 + SILENT_S
+    assert hand.read(last_s).heartbeat_s == last_s and not hand.trouble
+    assert hand.read(last_s + PERIOD_S).heartbeat_s == last_s and hand.trouble == LOST  # the guard holds: S13
+    hand.asked = [["alive"]]
+    assert hand.read(12.0).heartbeat_s == 12.0
+    hand.rest()
+    hand.take_over()
+    assert not hand.trouble
 
 
 def test_silence_of_a_page_that_does_not_drive_is_nothing(hand):
@@ -157,7 +163,7 @@ def test_resting_waits_while_the_operator_holds(refuse, trouble):
 
 
 def test_every_wish_of_the_page_is_obeyed(hand):
-    wishes = [["take_over"], ["jog", 0, 1.0], ["set_speed", 7.0], ["gripper"], ["beat"], ["judge", "failure"]]
+    wishes = [["take_over"], ["jog", 0, 1.0], ["set_speed", 7.0], ["gripper"], ["alive"], ["judge", "failure"]]
     hand.asked = wishes
     sample = hand.read(10.01)
     assert sample.twist[0] == 1.0 and sample.gripper is Gripper.CLOSE and hand.verdict() == "failure"
