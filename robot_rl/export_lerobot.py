@@ -189,8 +189,8 @@ def _write_video(path: Path, frames: Sequence[np.ndarray], fps: float) -> None:
 
 
 def _column(pa: Any, values: np.ndarray) -> Any:
-    if values.ndim == 1:
-        return pa.array(values)
+    if values.ndim == 1 or values.shape[1] == 1:  # LeRobot reads a vector of one entry as a number
+        return pa.array(values.ravel())
     return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
 
 

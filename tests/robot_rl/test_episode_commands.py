@@ -87,7 +87,8 @@ def test_the_lerobot_package_loads_the_export(recorded: Path, tmp_path: Path, ca
     lerobot = pytest.importorskip("lerobot.datasets.lerobot_dataset")
     ask(capsys, "export", recorded, "--out", tmp_path / "copy")
     dataset = lerobot.LeRobotDataset("local/copy", root=tmp_path / "copy")
-    assert dataset.num_episodes == 3 and dataset[0]["action"].shape == (1,) and dataset[0]["task"]
+    assert dataset.num_episodes == 3 and dataset[0]["task"]
+    assert dataset[0]["action"].numel() == 1 and dataset[0]["observation.state"].shape == (2,)
 
 
 def test_the_export_for_rerun_is_a_file_an_episode(recorded: Path, tmp_path: Path, capsys: Any) -> None:
