@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+PRIORITY = 10
+"""Below the guard's. An arm's controller is a computer of its own: what else runs here must not slow it down."""
+
 
 @dataclass(kw_only=True)
 class Twin:
@@ -35,9 +38,11 @@ class Twin:
 
         from hardware.cell import load_cell
         from hardware.devices import runtime_folder
+        from hardware.guard_process import take_priority
         from sim.arm_server import serve_task
 
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         folder = self.folder or runtime_folder(load_cell(self.cell).name)
+        take_priority(PRIORITY)
         steps, lost_s = serve_task(self.task, folder, self.seed, self.log)
         return {"task": self.task, "steps": steps, "lost_s": lost_s}

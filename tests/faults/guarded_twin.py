@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from hardware.guard_socket import GuardClient, GuardStatus
 from hardware.interfaces import ArmCommand, Pose, Vector3
 from sim.arm_server import read_log
 from sim.remote_arm import SOCKET as ARM_SOCKET
+from sim.twin_command import PRIORITY
 
 ROOT = Path(__file__).resolve().parents[2]
 STEP_S = 0.002
@@ -84,6 +86,10 @@ class GuardedTwin:
 
     def drive(self, velocity_m_s: Vector3, seconds: float, hz: float = 20.0) -> None:
         """A policy whose target runs ahead of the arm at a constant velocity."""
+        with keeping_time():
+            self._drive(velocity_m_s, seconds, hz)
+
+    def _drive(self, velocity_m_s: Vector3, seconds: float, hz: float) -> None:
         begin = time.monotonic()
         pose: Pose = self.client.request("status").pose
         tick = 0
@@ -119,6 +125,17 @@ class GuardedTwin:
                 process.kill()
                 process.wait()
         shutil.rmtree(self.folder)
+
+
+@contextmanager
+def keeping_time() -> Iterator[None]:
+    """Whoever commands keeps time as an actor does, where the system grants real-time priority."""
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def judge(log: dict[str, np.ndarray], begin_s: float) -> Stop:
