@@ -82,6 +82,8 @@ class ServoedArm(ABC):
         self._lost, self._ended = "", ""
         self._commanding = Lock()
         """Held by whoever speaks to the controller."""
+        self._epoch = 0
+        """Counts the operator's words: what was heard before one says nothing about what came after."""
         self._fresh, self._stop = Event(), Event()
         self._thread: Thread | None = None
 
@@ -105,8 +107,9 @@ class ServoedArm(ABC):
                 self._thread = Thread(target=self._run, args=(controller,), name=self.name, daemon=True)
                 self._thread.start()
                 controller.set_up()
+                self._epoch += 1
             controller.news()
-            self._state = self._measured(controller)
+            self._state = self._measured(controller, self._epoch)
         except ConnectionError:
             self.close()
             raise
@@ -138,6 +141,7 @@ class ServoedArm(ABC):
             self._reference, self._held = None, True
             self._controller.restart()
             self._ended = ""
+            self._epoch += 1
 
     def close(self) -> None:
         """Bring the arm to rest and let go of it."""
@@ -156,9 +160,10 @@ class ServoedArm(ABC):
         while not self._stop.is_set():
             self._fresh.wait(_POLL_S)
             self._fresh.clear()
+            epoch = self._epoch
             try:
                 if controller.news():
-                    self._state = self._measured(controller)
+                    self._state = self._measured(controller, epoch)
                 if self._commanding.acquire(blocking=False):
                     try:
                         self._send(controller, self.clock.now())
@@ -184,10 +189,10 @@ class ServoedArm(ABC):
             self._sent_s = controller.time_s
             controller.keep_alive()
 
-    def _measured(self, controller: Controller) -> ArmState:
+    def _measured(self, controller: Controller, epoch: int) -> ArmState:
         """What starts again without the operator's word stays stopped here."""
         state = controller.state(self.clock.now())
-        if not self._commanding.locked():
+        if epoch == self._epoch and not self._commanding.locked():
             self._ended = state.stopped or self._ended
         return replace(state, stopped=state.stopped or self._ended)
 
