@@ -126,13 +126,19 @@ class ControllerSettings:
     """What the arm reports with nothing touched (N, N·m, base axes): taken off each reading. Right for a mistaken
     weight of the tool, whose pull does not turn with the hand; so it is small, or the payload is to be corrected."""
     servo_lookahead_s: float = number(0.1, 0.03, 0.2)
-    """UR: how far ahead its servo looks; longer is smoother and stops later."""
+    """UR: how far ahead its servo looks; longer is smoother and stops later. SO-101: how far its servos lag behind."""
     servo_gain: float = number(300.0, 100.0, 2000.0)
     """UR: how hard its servo pulls to the target."""
+    servo_middles: tuple[int, ...] = (2048,) * 5
+    """SO-101: count of each servo with its joint in the middle of its range."""
+    jaw_counts: tuple[int, int] = (2030, 3290)
+    """SO-101: count of the jaw's servo closed and open."""
     realtime: bool = True
     """Franka: refuse a kernel without real-time scheduling. A simulator needs none."""
 
     def __post_init__(self) -> None:
+        if len(self.servo_middles) != 5 or self.jaw_counts[0] == self.jaw_counts[1]:
+            raise ValueError("servo_middles must have 5 entries, and the two of jaw_counts must differ")
         force_n, torque_nm = hypot(*self.wrench_bias[:3]), hypot(*self.wrench_bias[3:])
         if force_n > MAX_BIAS_N or torque_nm > MAX_BIAS_NM:
             raise ValueError(

@@ -25,6 +25,7 @@ EXTRAS = {
     "spacemouse": "pyspacemouse",
     "franka": "franky-control",
     "ur": "ur_rtde",
+    "so101": "feetech-servo-sdk",
 }
 """Which package an extra brings."""
 _SLOW_FSYNC_S, _HOPELESS_FSYNC_S = 0.02, 0.5

@@ -13,7 +13,11 @@ from hardware.devices import Devices
 from hardware.interfaces import Arm, Camera, Clock, NoTeleop, TeleopDevice
 from hardware.toml_dataclass import nearest
 
-ARMS = {"fr3": "hardware.arms.franka:FrankaArm", "ur5e": "hardware.arms.ur:UrArm"}
+ARMS = {
+    "fr3": "hardware.arms.franka:FrankaArm",
+    "so101": "hardware.arms.so101:So101Arm",
+    "ur5e": "hardware.arms.ur:UrArm",
+}
 """By the arm's model. A driver takes the cell and the clock."""
 CAMERAS = {
     "realsense": "hardware.cameras.realsense:RealSenseCamera",

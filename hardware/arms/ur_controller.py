@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from hardware.arms.robotiq import Robotiq2F85
+from hardware.arms.servoed import WATCHDOG_S, Controller
+from hardware.cell import GripperSettings
 from hardware.device_settings import ControllerSettings
 from hardware.geometry import quat_from_rotvec, rotvec_from_quat
-from hardware.interfaces import Pose
+from hardware.interfaces import ArmState, Pose, Vector6
 
-WATCHDOG_S = 0.1
 RATE_HZ = 500.0
 """Of states and of the program's answers: what an e-Series sends at most."""
 _SERVO_STEP_S = 0.002
@@ -40,20 +42,21 @@ def sdk() -> Any:
     return dashboard_client.DashboardClient, rtde_control.RTDEControlInterface, rtde_receive.RTDEReceiveInterface
 
 
-class UrController:
-    """Connected when made. Its methods raise ``ConnectionError`` in one line; only one thread at a time may call those
-    that speak to the program, whose registers have room for one command."""
+class UrController(Controller):
+    """The program has registers with room for one command."""
 
-    def __init__(self, settings: ControllerSettings, tool: Pose) -> None:
+    def __init__(self, settings: ControllerSettings, tool: Pose, gripper: GripperSettings) -> None:
         """Uploads ur_rtde's program; :meth:`set_up` is to tell it ``tool``, ``T_flange_ee``. Nothing moves."""
         if not settings.address:
             raise ConnectionError("the arm has no address: set controller.address in the cell file (192.168.0.2 ...)")
-        self.settings, self._tool = settings, tool
+        self.settings, self._tool, self.time_s = settings, tool, 0.0
         self._dashboard: Any = None
         self._states: Any = None
         self._program: Any = None
+        self._hand: Robotiq2F85 | None = None
         try:
             self._connect()
+            self._hand = Robotiq2F85(settings.address, gripper)
         except ConnectionError:
             self.close()
             raise
@@ -75,14 +78,26 @@ class UrController:
 
     # -- what it says of itself --------------------------------------------------------------------------------------
 
-    @property
-    def connected(self) -> bool:
-        return bool(self._states.isConnected())
+    def news(self) -> bool:
+        if not self._states.isConnected():
+            raise ConnectionError("the connection is lost")
+        return bool(self._states.getTimestamp() != self.time_s)
 
-    @property
-    def states(self) -> Any:
-        """ur_rtde's ``RTDEReceiveInterface``."""
-        return self._states
+    def state(self, now: float) -> ArmState:
+        states = self._states
+        self.time_s = states.getTimestamp()
+        # Asked before the reason for a halt, which may come in between.
+        ended = "" if self.playing else "its program has ended: the watchdog, a pose out of reach, or the pendant"
+        return ArmState(
+            stamp_s=now,
+            T_base_ee=pose_of(states.getActualTCPPose()),
+            ee_twist=_six(states.getActualTCPSpeed()),
+            joint_positions_rad=tuple(states.getActualQ()),
+            joint_velocities_rad_s=tuple(states.getActualQd()),
+            wrench=self.settings.unbiased(_six(states.getActualTCPForce())),
+            gripper_width_m=0.0 if self._hand is None else self._hand.width_m,
+            stopped=self.halted or ended,
+        )
 
     @property
     def playing(self) -> bool:
@@ -100,14 +115,18 @@ class UrController:
     # -- its program -------------------------------------------------------------------------------------------------
 
     def servo(self, pose: Pose) -> None:
-        """Draw the end effector to ``pose`` from now on; the controller solves the inverse."""
+        """The controller solves the inverse."""
         settings = self.settings
         # It takes a speed and an acceleration, and uses neither.
         self._program.servoL(vector(pose), 0.5, 0.5, _SERVO_STEP_S, settings.servo_lookahead_s, settings.servo_gain)
 
-    def kick(self) -> None:
-        """Keep the watchdog quiet, as each ``servo`` does. It overwrites a command that was not read yet."""
+    def keep_alive(self) -> None:
+        """Any message does. This one overwrites a target that was not read yet."""
         self._program.kickWatchdog()
+
+    def grip(self, width_m: float) -> None:
+        if self._hand is not None:
+            self._hand.go_to(width_m)
 
     def restart(self) -> None:
         """Unlock a protective stop, and start the program where none runs. Nothing moves."""
@@ -146,16 +165,17 @@ class UrController:
             raise ConnectionError(f"UR at {settings.address}: its program takes no tool frame, payload or watchdog")
 
     def close(self) -> None:
-        """Bring the arm to rest, end the program, hang up."""
+        if self._hand is not None:
+            self._hand.close()
         if self._program is not None:
-            if self.connected and self.playing:
+            if self._states.isConnected() and self.playing:
                 self._program.servoStop()
                 self._program.stopScript()
             self._program.disconnect()
         for connection in (self._states, self._dashboard):
             if connection is not None:
                 connection.disconnect()
-        self._program = self._states = self._dashboard = None
+        self._program = self._states = self._dashboard = self._hand = None
 
     def _said(self, error: Exception) -> ConnectionError:
         words = " ".join(str(error).split()) or type(error).__name__
@@ -171,6 +191,11 @@ def pose_of(numbers: list[float]) -> Pose:
     """The pose of a :func:`vector`."""
     x, y, z, a, b, c = numbers
     return Pose((x, y, z), quat_from_rotvec((a, b, c)))
+
+
+def _six(numbers: list[float]) -> Vector6:
+    a, b, c, d, e, f = numbers
+    return a, b, c, d, e, f
 
 
 def _comes(condition: Callable[[], bool]) -> bool:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from hardware.arms.franka import FrankaArm
+from hardware.arms.servoed import ServoedArm
+from hardware.arms.so101 import So101Arm
 from hardware.arms.ur import UrArm
 from hardware.cameras.realsense import RealSenseCamera
 from hardware.cameras.uvc import UvcCamera
@@ -31,7 +33,7 @@ from sim.envs import make
 from sim.scripted_human import ScriptedHuman
 from sim.tasks import make_task
 from sim.world import RendererUnavailable, World
-from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock, UrSimulator
+from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock, UrSimulator, so101_bus
 from tests.hardware.cameras.rig import NetworkCamera, SoftwareRealSense
 from tests.hardware.rig import fake_cell
 from tests.hardware.teleop.rig import FULL, HidDevice, Joystick, motion_report, plug_in
@@ -116,6 +118,15 @@ def ur_arm() -> Bench[Arm]:
     return Bench(arm, clock, simulator.close, lag_m=0.004)
 
 
+def so101_arm() -> Bench[Arm]:
+    bus, cell = so101_bus()
+    clock = SimulatorClock()
+    arm = So101Arm(cell, clock)
+    arm.connect()
+    clock.follow(bus, bus)
+    return Bench(arm, clock, bus.close, lag_m=0.004)
+
+
 def fake_camera() -> Bench[Camera]:
     clock = FakeClock()
     return Bench(FakeCamera(clock), clock)
@@ -195,11 +206,10 @@ def franka_robot() -> RobotBench:
     return RobotBench(robot, clock, lambda: (clock.close(), bench.free()), plan=plan)
 
 
-def ur_robot() -> RobotBench:
-    bench = ur_arm()
-    clock, arm = bench.clock, cast(UrArm, bench.device)
+def servoed_robot(bench: Bench[Arm]) -> RobotBench:
+    clock, arm = bench.clock, cast(ServoedArm, bench.device)
     robot = LocalRobot(arm, {}, NoTeleop(), replace(arm.cell, teleop=TeleopSettings(), scripted_operator=True), clock)
-    plan = ResetPlan(shifted(arm.read().T_base_ee, (0.02, 0.01, -0.03)), Gripper.OPEN)
+    plan = ResetPlan(shifted(arm.read().T_base_ee, (0.02, 0.01, -0.02)), Gripper.OPEN)
     return RobotBench(robot, clock, lambda: (clock.close(), bench.free()), plan=plan)
 
 
@@ -229,6 +239,7 @@ ARMS: dict[str, Callable[[], Bench[Arm]]] = {
     "sim": sim_arm,
     "sim_second": sim_second_arm,
     "franka": franka_arm,
+    "so101": so101_arm,
     "ur": ur_arm,
 }
 CAMERAS: dict[str, Callable[[], Bench[Camera]]] = {
@@ -249,7 +260,8 @@ TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
     "local_franka": franka_robot,
-    "local_ur": ur_robot,
+    "local_so101": lambda: servoed_robot(so101_arm()),
+    "local_ur": lambda: servoed_robot(ur_arm()),
     "local_fake": fake_robot,
     "local_sim": lambda: sim_robot(teleport=False),
     "local_sim_teleport": lambda: sim_robot(teleport=True),

@@ -8,17 +8,20 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
-from math import inf
+from math import inf, pi
 from os import getpid
 from pathlib import Path
 from threading import Thread
 from typing import Protocol
 
+import numpy as np
 import pytest
 
+from hardware.arms.so101_bus import COUNTS, SIGNS, ZEROS_RAD
 from hardware.cell import Cell, load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import ControllerSettings
+from tests.hardware.arms.servo_bus import ServoBus
 
 ROOT = Path(__file__).parents[3]
 _SLOWEST = 100.0
@@ -26,18 +29,25 @@ _SLOWEST = 100.0
 
 
 class Timed(Protocol):
-    """A driver that knows its controller's time."""
+    """What knows the controller's time."""
 
-    controller_s: float
+    @property
+    def controller_s(self) -> float: ...
+
+
+class Waits(Protocol):
+    """What can be told how far time may pass."""
+
+    def do(self, wish: str) -> None: ...
 
 
 class SimulatorClock(RealClock):
     """The controller's own time: a simulator on a busy machine is slower than the clock on the wall."""
 
     arm: Timed | None = None
-    simulator: Simulator | None = None
+    simulator: Waits | None = None
 
-    def follow(self, arm: Timed, simulator: Simulator | None = None) -> None:
+    def follow(self, arm: Timed, simulator: Waits | None = None) -> None:
         """From here on, and what ``arm`` reports from here on, is in its time. ``simulator``: one whose time can be
         told to wait for what is called periodically, so that no call is ever late."""
         self.arm, self.simulator = arm, simulator
@@ -131,3 +141,13 @@ class UrSimulator(Simulator):
     def cell(self, **controller: float) -> Cell:
         cell = load_cell("ur5e_robotiq")
         return replace(cell, cameras={}, controller=ControllerSettings(address=self.address, **controller))
+
+
+def so101_bus() -> tuple[ServoBus, Cell]:
+    """Six servos that stand where the cell's home is, and the cell on their port."""
+    pytest.importorskip("scservo_sdk", reason="needs the extra 'so101'")
+    cell = load_cell("so101")
+    turned = (np.array(cell.home_joint_positions_rad) - ZEROS_RAD) * SIGNS * COUNTS / (2.0 * pi)
+    middles, jaw = cell.controller.servo_middles, cell.controller.jaw_counts
+    bus = ServoBus([*(np.array(middles) + turned), float(jaw[1])])
+    return bus, replace(cell, cameras={}, controller=replace(cell.controller, address=bus.path))

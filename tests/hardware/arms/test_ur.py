@@ -14,7 +14,8 @@ import pytest
 from hardware import doctor_devices
 from hardware.arm_model import load_arm_model
 from hardware.arms.robotiq import Robotiq2F85, position
-from hardware.arms.ur import HOLD_S, UrArm
+from hardware.arms.servoed import HOLD_S
+from hardware.arms.ur import UrArm
 from hardware.cell import GripperSettings, load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import ControllerSettings
