@@ -115,7 +115,7 @@ class Episodes:
         return {"out": self.out, "episodes": episodes, "frames": frames}
 
     def _browse(self, store: EpisodeStore) -> Mapping[str, Any]:
-        from robot_rl.console.episodes_tab import browse
+        from robot_rl.console.page import browse
         from robot_rl.rollout import load_callable
 
         browse(store.folder, self.address, load_callable(STAGING))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from robot_rl.command import say
-from robot_rl.console.door import Address
 from robot_rl.console.recorded import (
     ANY,
     HELP,
@@ -59,6 +56,12 @@ class EpisodesTab:
         self._stopped.set()
         self._build()
         self._worker.submit(self._guarded, self._refresh)
+
+    def close(self) -> None:
+        """End what plays, free what draws."""
+        self._stopped.set()
+        self._worker.submit(lambda: self._stage and self._stage.close())
+        self._worker.shutdown()
 
     def _build(self) -> None:
         gui = self._server.gui
@@ -234,16 +237,3 @@ def _offer(dropdown: Any, options: tuple[str, ...]) -> None:
         dropdown.options = options
         if chosen in options:
             dropdown.value = chosen
-
-
-def browse(folder: Path, address: Address, staging: Staging | None) -> None:
-    """Serve a page of the episodes in ``folder`` until Ctrl-C."""
-    from robot_rl.console.page import start_server
-
-    server = start_server(address)
-    with server.gui.add_tab_group().add_tab("Episodes"):
-        EpisodesTab(server, folder, staging, in_scene=True)
-    say(f"episodes: {replace(address, port=server.get_port()).url} (Ctrl-C ends it)")
-    with suppress(KeyboardInterrupt):
-        server.sleep_forever()
-    server.stop()

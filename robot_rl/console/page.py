@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from hardware.geometry import wxyz_from_xyzw
 from hardware.interfaces import CameraFrame
+from robot_rl.command import say
 from robot_rl.console.controls import KEYS_NOTE, Controls
 from robot_rl.console.door import Address, Door, guarding
 from robot_rl.console.episodes_tab import EpisodesTab
@@ -119,3 +121,15 @@ class Page:
         empty = tuple(np.zeros(0) for _ in series)
         with self.server.gui.add_folder("Success"):
             return self.server.gui.add_uplot(empty, series, scales=scales, aspect=2.0)
+
+
+def browse(folder: Path, address: Address, staging: Staging | None) -> None:
+    """Serve a page of the episodes in ``folder`` until Ctrl-C."""
+    server = start_server(address)
+    with server.gui.add_tab_group().add_tab("Episodes"):
+        tab = EpisodesTab(server, folder, staging, in_scene=True)
+    say(f"episodes: {replace(address, port=server.get_port()).url} (Ctrl-C ends it)")
+    with suppress(KeyboardInterrupt):
+        server.sleep_forever()
+    tab.close()
+    server.stop()

@@ -23,7 +23,7 @@ def test_a_person_browses_recorded_episodes(tmp_path: Path) -> None:
     folder = tmp_path / "episodes"
     collect_demos(folder, EnvSpec("sim:Reach-v0", {"person": "expert", "takeover": "always"}), 2, 0)
     server = start_server(Address(port=0))
-    EpisodesTab(server, folder, TwinStage, in_scene=True)
+    tab = EpisodesTab(server, folder, TwinStage, in_scene=True)
     with blank_page() as page:
         page.goto(f"http://127.0.0.1:{server.get_port()}/")
 
@@ -51,6 +51,7 @@ def test_a_person_browses_recorded_episodes(tmp_path: Path) -> None:
         eventually(lambda: "1 episodes" in page.inner_text("body"), "the discarded one should not be listed")
         press("MCAP")
         eventually(lambda: "1 episodes" in page.inner_text("#said"), "the other should be copied")
+    tab.close()
     server.stop()
     assert [row.label for row in EpisodeStore(folder).list()] == [None, "discard"]
     assert [row.path for row in EpisodeStore(tmp_path / "exported").list()] == ["demo-00-000000.mcap"]
