@@ -11,33 +11,39 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from robot_rl.cli import nearest
-from robot_rl.command import say
+from robot_rl.command import TWIN, say
+from robot_rl.console.door import LOOPBACK, Address
 
 if TYPE_CHECKING:
     from robot_rl.episodes import EpisodeRow, EpisodeStore
 
 NO_LABEL = "none"
+STAGING = f"{TWIN}.recorded:TwinStage"
+"""Draws episodes of the twin's tasks. Reached by name: this package does not know the twin."""
 
 
 @dataclass(kw_only=True)
 class Episodes:
-    """List, show, label, verify, repair or export recorded episodes.
+    """List, browse, show, label, verify, repair or export recorded episodes.
 
-    list FOLDER · show FOLDER EPISODE · label FOLDER EPISODE LABEL · verify FOLDER · repair FOLDER · export FOLDER
+    list FOLDER · browse FOLDER · show FOLDER EPISODE · label FOLDER EPISODE LABEL · verify FOLDER · repair FOLDER ·
+    export FOLDER
     """
 
-    action: Annotated[Literal["list", "show", "label", "verify", "repair", "export"], tyro.conf.Positional]
-    """What to do."""
+    action: Annotated[Literal["list", "browse", "show", "label", "verify", "repair", "export"], tyro.conf.Positional]
+    """What to do. browse opens them in the web browser (extra `console`)."""
     folder: Annotated[Path, tyro.conf.Positional]
     """A run's folder, or one of episodes."""
     episode: Annotated[str, tyro.conf.Positional] = ""
     """show, label: the episode's file name, or its number where that is unique."""
     label: Annotated[str, tyro.conf.Positional] = ""
     """label: success, failure, discard, or none for as it was recorded."""
-    to: Literal["lerobot", "rerun"] = "lerobot"
-    """export: LeRobotDataset v3 (extra `lerobot`), or one .rrd file an episode for rerun (extra `rerun`)."""
+    to: Literal["lerobot", "rerun", "mcap"] = "lerobot"
+    """export: LeRobotDataset v3 (extra `lerobot`), one .rrd file an episode for rerun (extra `rerun`), or the files as
+    they are, with their labels."""
     out: Path | None = None
     """export: a new folder."""
+    address: Annotated[Address, tyro.conf.arg(name="")] = LOOPBACK
     json: bool = False
     """Print one JSON object on stdout and nothing else."""
 
@@ -56,7 +62,7 @@ class Episodes:
         store = EpisodeStore(folder)
         try:
             actions = {"list": self._list, "show": self._show, "label": self._label}
-            actions |= {"verify": self._verify, "repair": self._repair, "export": self._export}
+            actions |= {"browse": self._browse, "verify": self._verify, "repair": self._repair, "export": self._export}
             return actions[self.action](store)
         finally:
             store.close()
@@ -101,19 +107,19 @@ class Episodes:
         return {"episodes": len(store.list()), "mended": len(mended)}
 
     def _export(self, store: EpisodeStore) -> Mapping[str, Any]:
+        from robot_rl.export import export
+
         if self.out is None:
             raise ValueError("say where to: give --out, a new folder")
-        if self.out.exists() and any(self.out.iterdir()):
-            raise ValueError(f"'{self.out}' is not empty: give another --out")
-        rows = [row for row in store.list() if row.label != "discard" and row.steps]
-        if not rows:
-            raise ValueError(f"nothing to export: '{self.folder}' holds no episode that is not discarded")
-        if self.to == "lerobot":
-            from robot_rl.export_lerobot import export_lerobot as export
-        else:
-            from robot_rl.export_rerun import export_rerun as export
-        frames = export((store.read(row) for row in rows), self.out)
-        return {"out": self.out, "episodes": len(rows), "frames": frames}
+        episodes, frames = export(store, store.list(), self.to, self.out)
+        return {"out": self.out, "episodes": episodes, "frames": frames}
+
+    def _browse(self, store: EpisodeStore) -> Mapping[str, Any]:
+        from robot_rl.console.page import browse
+        from robot_rl.rollout import load_callable
+
+        browse(store.folder, self.address, load_callable(STAGING))
+        return {"episodes": len(store.list())}
 
     def _find(self, store: EpisodeStore) -> EpisodeRow:
         rows = store.list()

@@ -77,8 +77,8 @@ def replay(
     if mode == "actions":
         twin, states = carried_out(path, episode.header, reports)
     else:
-        twin = _scene(episode.header)
-        states = _posed(twin, reports)
+        twin = scene_at_start(episode.header)
+        states = posed(twin, reports)
     differences: list[Difference] = []
     success, began_s = False, reports[0].arm.stamp_s
     with ExitStack() as stack:
@@ -116,7 +116,7 @@ def reports_of(path: Path | str, episode: Episode) -> list[RobotObservation]:
     return reports
 
 
-def _scene(header: EpisodeHeader) -> TwinTask:
+def scene_at_start(header: EpisodeHeader) -> TwinTask:
     """The task's scene as the episode began."""
     twin = make_task(header.task)
     begin(twin, header)
@@ -139,7 +139,7 @@ def recorded_start(path: Path | str, header: EpisodeHeader) -> RobotObservation:
     return header.initial_robot
 
 
-def _posed(twin: TwinTask, reports: list[RobotObservation]) -> Iterator[ArmState]:
+def posed(twin: TwinTask, reports: list[RobotObservation]) -> Iterator[ArmState]:
     """Kinematic: the arm put where it was recorded, without any dynamics."""
     for report in reports:
         yield replace(report.arm, T_base_ee=_pose(twin, report.arm))
@@ -186,7 +186,7 @@ class Film:
     def __init__(self, path: Path, episode: Episode, twin: TwinTask, mode: Mode) -> None:
         self._path, self._twin, self._frames_per_s = path, twin, round(episode.header.control_hz)
         # A kinematic replay without cameras is itself all that can be seen of the recording.
-        self._ghost = _scene(episode.header) if mode == "actions" else None
+        self._ghost = scene_at_start(episode.header) if mode == "actions" else None
         model = twin.world.model
         self._cameras = {model.camera(i).name for i in range(model.ncam)}
         self._writer: VideoWriter | None = None

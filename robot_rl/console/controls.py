@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hardware.geometry import wxyz_from_xyzw, xyzw_from_wxyz
 from hardware.interfaces import Pose
@@ -33,7 +33,7 @@ KEYS_NOTE = (
     "the arrows at the hand and hold them.\n\n"
     "**Decide** T take over · B hand back · space hold · enter resume · Y success · N failure · X discard · R reset"
 )
-ALIVE_KEY = "insert"
+ALIVE_KEY: Final = "insert"
 """What a tab presses by itself to say that it runs."""
 GIZMO_M = 0.2
 

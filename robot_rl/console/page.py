@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +13,18 @@ import numpy as np
 
 from hardware.geometry import wxyz_from_xyzw
 from hardware.interfaces import CameraFrame
+from robot_rl.command import say
 from robot_rl.console.controls import KEYS_NOTE, Controls
 from robot_rl.console.door import Address, Door, guarding
+from robot_rl.console.episodes_tab import EpisodesTab
+from robot_rl.console.recorded import Staging
+from robot_rl.console.scene_view import SceneView
 from robot_rl.console.snapshot import Scene, Snapshot
 from robot_rl.console.words import action_bars, status, success_curve
 
 if TYPE_CHECKING:
     import viser
 
-MOVED = 1e-5
-"""m, or unit of a quaternion's entry: bodies that moved less stay where they are drawn."""
-CAMERA_M, LOOK_AT_M = (1.25, 0.45, 0.7), (0.4, 0.3, 0.2)
-"""From the front, the arm left of the panel."""
 ACCEPTED, PROPOSED = "/target/accepted", "/target/proposed"
 
 
@@ -50,19 +51,18 @@ class Page:
         ask: Callable[..., None],
         sounds: bool = True,
         episodes: Path | None = None,
+        staging: Staging | None = None,
     ) -> None:
         """``ask``: told of each wish, its name and arguments (:class:`robot_rl.console.hand.BrowserHand`).
-        ``episodes``: the folder of recorded episodes to browse."""
+        ``episodes``: the folder of recorded episodes to browse; ``staging`` draws those without cameras."""
         self.server = server
-        self._poses = np.full((len(scene.bodies), 7), np.nan)
-        self._bodies = [self._add_body(name, shapes) for name, shapes in scene.bodies.items()]
+        self._scene = SceneView(server, scene)
         self._targets = {
             name: server.scene.add_frame(name, axes_length=length, axes_radius=0.002, visible=False)
             for name, length in ((ACCEPTED, 0.06), (PROPOSED, 0.04))
         }
-        self._add_workspace(scene)
-        self.tabs = server.gui.add_tab_group()
-        with self.tabs.add_tab("Run"):
+        tabs = server.gui.add_tab_group()
+        with tabs.add_tab("Run"):
             self._status = server.gui.add_html("<div id='status'>waiting for the robot</div>")
             self._controls = Controls(server, ask, sounds)
             self._pictures = server.gui.add_folder("Cameras")
@@ -72,7 +72,9 @@ class Page:
             self._curve = self._add_curve()
             server.gui.add_markdown(KEYS_NOTE)
         self._episodes = 0
-        server.initial_camera.position, server.initial_camera.look_at = CAMERA_M, LOOK_AT_M
+        if episodes is not None:
+            with tabs.add_tab("Episodes"):
+                EpisodesTab(server, episodes, staging)
 
     @property
     def watched(self) -> bool:
@@ -84,7 +86,7 @@ class Page:
     def show(self, snapshot: Snapshot) -> None:
         """Bring scene and words up to date."""
         with self.server.atomic():
-            self._move_bodies(snapshot.body_poses)
+            self._scene.move(snapshot.body_poses)
             for name, pose in ((ACCEPTED, snapshot.accepted), (PROPOSED, snapshot.proposed)):
                 frame = self._targets[name]
                 frame.visible = pose is not None
@@ -106,33 +108,6 @@ class Page:
             self._images[name].image = frame.image
             self._images[name].label = f"{name} · {1000 * (now - frame.stamp_s):.0f} ms old"
 
-    def _move_bodies(self, poses: np.ndarray) -> None:
-        for index in np.flatnonzero(~(np.abs(poses - self._poses) < MOVED).all(axis=1)):
-            self._bodies[index].position, self._bodies[index].wxyz = poses[index, :3], poses[index, 3:]
-        self._poses = poses
-
-    # -- building ----------------------------------------------------------------------------------------------------
-
-    def _add_body(self, name: str, shapes: Any) -> Any:
-        frame = self.server.scene.add_frame(f"/body/{name}", show_axes=False)
-        for index, shape in enumerate(shapes):
-            self.server.scene.add_mesh_simple(
-                f"/body/{name}/{index}",
-                shape.vertices_m,
-                shape.faces,
-                color=shape.rgb,
-                opacity=shape.opacity if shape.opacity < 1.0 else None,
-                flat_shading=True,
-            )
-        return frame
-
-    def _add_workspace(self, scene: Scene) -> None:
-        low, high = np.array(scene.workspace_min_m), np.array(scene.workspace_max_m)
-        centre, size = 0.5 * (low + high), high - low
-        self.server.scene.add_box(
-            "/workspace", color=(37, 99, 184), dimensions=tuple(size), position=centre, wireframe=True
-        )
-
     def _add_curve(self) -> Any:
         import viser.uplot
 
@@ -146,3 +121,15 @@ class Page:
         empty = tuple(np.zeros(0) for _ in series)
         with self.server.gui.add_folder("Success"):
             return self.server.gui.add_uplot(empty, series, scales=scales, aspect=2.0)
+
+
+def browse(folder: Path, address: Address, staging: Staging | None) -> None:
+    """Serve a page of the episodes in ``folder`` until Ctrl-C."""
+    server = start_server(address)
+    with server.gui.add_tab_group().add_tab("Episodes"):
+        tab = EpisodesTab(server, folder, staging, in_scene=True)
+    say(f"episodes: {replace(address, port=server.get_port()).url} (Ctrl-C ends it)")
+    with suppress(KeyboardInterrupt):
+        server.sleep_forever()
+    tab.close()
+    server.stop()

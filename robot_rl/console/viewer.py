@@ -16,6 +16,7 @@ from hardware.interfaces import CameraFrame
 from robot_rl.console.door import Address
 from robot_rl.console.link import PACKET_BYTES
 from robot_rl.console.page import Page, start_server
+from robot_rl.console.recorded import Staging
 from robot_rl.console.snapshot import Scene, Snapshot
 
 PERIOD_S = 1.0 / 15.0
@@ -23,19 +24,20 @@ FRAME_EVERY = 3
 """Pictures cost most: one of so many snapshots brings new ones."""
 _NICER = 5
 Draw = Callable[[Snapshot], Mapping[str, CameraFrame]]
-Setting = tuple[Scene, Draw]
+Setting = tuple[Scene, Draw, Staging]
 
 
 def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
     """Serve the page over the socket ``number`` of :class:`robot_rl.console.link.Link` until its other end is closed.
 
-    ``setting``: from the link's options to the scene, and to a function that draws a snapshot's pictures.
+    ``setting``: from the link's options to the scene, to a function that draws a snapshot's pictures, and to one that
+    sets a recorded episode's stage.
     """
     link = socket.socket(fileno=number)
     options = json.loads(link.recv(PACKET_BYTES))
     address = Address(**options["address"])
     try:
-        scene, draw = setting(options)
+        scene, draw, staging = setting(options)
         server = start_server(address)
     except (ValueError, OSError) as error:
         link.send(json.dumps({"error": " ".join(str(error).split())}).encode())
@@ -45,7 +47,8 @@ def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
         with suppress(OSError):  # A wish at the very end of a run has nobody to go to.
             link.send(json.dumps(wish).encode())
 
-    page = Page(server, scene, ask, options["sounds"], options.get("episodes") and Path(options["episodes"]))
+    episodes = Path(options["episodes"]) if options["episodes"] else None
+    page = Page(server, scene, ask, options["sounds"], episodes, staging)
     url = Address(address.host, server.get_port(), address.token).url
     link.send(json.dumps({"url": url}).encode())
     os.nice(_NICER)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import msgpack
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -21,16 +20,9 @@ from robot_rl.episodes import EpisodeRow, EpisodeStore
 from robot_rl.rollout import EnvSpec
 from robot_rl.types import Episode
 from sim.console import TwinConsole, run, watched
+from tests.browser import HEIGHT, PATIENCE_S, blank_page, eventually
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("viser", reason="the extra 'console' is not installed")
-msgpack = pytest.importorskip("msgpack")
-BROWSER = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-SOFTWARE_GL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-PATIENCE_S = 120.0
-WIDTH, HEIGHT = 800, 420
 ALONG_THE_ARROW_M = np.array([0.12, 0.0, 0.0])
 """From the hand to the middle of the gizmo's arrow along x, which the policy sways along: it is there at any time."""
 
@@ -95,17 +87,11 @@ def robot(tmp_path: Path) -> Iterator[Robot]:
 
 @pytest.fixture
 def page(robot: Robot) -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as browsers:
-        browser = browsers.chromium.launch(executable_path=BROWSER, args=SOFTWARE_GL)
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-        page.set_default_timeout(1000 * PATIENCE_S)
+    with blank_page() as page:
         page.on("websocket", lambda socket: socket.on("framesent", partial(note_camera, page)))
         page.goto(robot.url)
         page.wait_for_selector("#driver")
         yield page
-        browser.close()
 
 
 def note_camera(page: Any, frame: bytes | str) -> None:
@@ -124,13 +110,6 @@ def pixel(camera: Mapping[str, Any], point_m: np.ndarray) -> tuple[float, float]
         0.5 * camera["image_width"] + focal_px * right / forward,
         0.5 * camera["image_height"] + focal_px * down / forward,
     )
-
-
-def eventually(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def test_a_person_corrects_the_policy_from_the_browser(
