@@ -116,7 +116,7 @@ class Episodes:
 
     def _browse(self, store: EpisodeStore) -> Mapping[str, Any]:
         from robot_rl.console.page import browse
-        from robot_rl.rollout import load_callable
+        from robot_rl.peoples_code import load_callable
 
         browse(store.folder, self.address, load_callable(STAGING))
         return {"episodes": len(store.list())}
