@@ -60,7 +60,7 @@ class EpisodesTab:
     def close(self) -> None:
         """End what plays, free what draws."""
         self._stopped.set()
-        self._worker.submit(lambda: self._stage and self._stage.close())
+        self._worker.submit(self._close_stage)
         self._worker.shutdown()
 
     def _build(self) -> None:
@@ -169,9 +169,12 @@ class EpisodesTab:
 
     # -- one episode -------------------------------------------------------------------------------------------------
 
-    def _set_stage(self, path: Path, episode: Episode) -> None:
+    def _close_stage(self) -> None:
         if self._stage is not None:
             self._stage.close()
+
+    def _set_stage(self, path: Path, episode: Episode) -> None:
+        self._close_stage()
         try:
             stage = RecordedFrames(episode) if self._staging is None else self._staging(path, episode)
         except ValueError as error:
