@@ -65,7 +65,8 @@ class Train(FromDemonstrations, Configured):
     """Train a policy with a preset: demonstrations, behaviour-cloned base, then reinforcement with a person."""
 
     takeover: str = "watchful"
-    """When the twin's person takes over: watchful, no_progress, leaving_funnel, never."""
+    """When the twin's person takes over: watchful, no_progress, leaving_funnel, never, or value:RUN, where the critic
+    of a finished run of rlpd or hil_serl sees its value fall."""
     base: str = "clone"
     """Who collects first, and what a residual corrects: clone (of the demonstrations), zero, module:function,
     lerobot:FOLDER (a policy that LeRobot trained), or the folder of a policy that `train-bc` made."""

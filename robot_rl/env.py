@@ -100,14 +100,14 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             self._executed[6] = self._gripper
         self._state.reset()
         self.steps, self.info, self._human = 0, {}, False
-        self._potential = self._progress()
-        self._deadline = self.robot.clock.now()
+        self._potential, self._deadline = self._progress(), self.robot.clock.now()
         info = {
             "setup": dict(self.task.setup),
             "initial_state": self.task.snapshot(),
             "reset_s": self._deadline - began,
         }
-        return self._observation(), info
+        self.seen = self._observation()
+        return self.seen, info
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         """Propose ``action``, let one control period pass, report what happened. NaN is the guard's to refuse."""
@@ -129,9 +129,9 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._settle(observation, wanted, proposed, began, axes)
         self.steps += 1
         held = observation.executed.mode >= GuardMode.HOLD
-        verdict, seen = self._verdict(), self._observation()
+        verdict, self.seen = self._verdict(), self._observation()
         done = self.task.success(observation)
-        called = self.classifier is not None and self.classifier.sees_success(seen)
+        called = self.classifier is not None and self.classifier.sees_success(self.seen)
         success = verdict == "success" or (verdict is None and (done if self.classifier is None else called))
         failed = held and observation.executed.stop_limit in FAILURES
         terminated = (success and self.options.ends_on_success) or failed
@@ -155,7 +155,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._human, self.info = human, info
         if terminated or truncated:
             self.robot.end_episode()
-        return seen, float(done or verdict == "success"), terminated, truncated, info
+        return self.seen, float(done or verdict == "success"), terminated, truncated, info
 
     def render(self) -> np.ndarray | None:
         """A picture of the scene, where the task can draw one (a twin can)."""

@@ -25,7 +25,7 @@ class Demo(Configured):
     skill: str = "expert"
     """Of the scripted person: novice, intermediate, expert."""
     takeover: str = "no_progress"
-    """When the person takes over: watchful, no_progress, leaving_funnel, never."""
+    """When the person takes over: watchful, no_progress, leaving_funnel, never, value:RUN (a finished run's critic)."""
     test_episodes: int = 200
     """Episodes of the final test, declared before training begins."""
     workers: int = 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,8 +13,14 @@ from hardware.local_robot import LocalRobot
 from robot_rl.env import EnvOptions, RobotEnv
 from sim.drivers import SimArm, SimCamera, SimClock
 from sim.parameters import TwinParameters
+from sim.takeover import ValueDrop
 from sim.tasks import make_task
 from sim.tasks.base import TwinTask
+
+if TYPE_CHECKING:
+    from sim.reference_value import ReferenceValue
+
+VALUE = "value:"
 
 
 def make(
@@ -39,21 +45,26 @@ def make(
     """A task of the twin as an environment.
 
     ``person`` (``expert``, ``intermediate``, ``novice``) sits at the teleop device and takes over by the rule
-    ``takeover``, a name or a rule; ``person_seed`` makes them an individual. ``cameras`` names views of the scene that
-    become observations. ``reset`` places the arm or moves it through the guard. The delays, and up to ``jitter_s`` more
-    each time, are the clock's. ``twin`` has what :class:`sim.parameters.TwinParameters` has, where that was fitted.
-    ``meshes`` names a robot of ``mujoco-menagerie`` to draw the arm as. ``options`` go to
-    :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for an unknown name.
+    ``takeover``, a name, ``value:RUN`` (the critic of that run sees its value fall) or a rule; ``person_seed`` makes
+    them an individual. ``cameras`` names views of the scene that become observations. ``reset`` places the arm or moves
+    it through the guard. The delays, and up to ``jitter_s`` more each time, are the clock's. ``twin`` has what
+    :class:`sim.parameters.TwinParameters` has, where that was fitted. ``meshes`` names a robot of ``mujoco-menagerie``
+    to draw the arm as. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for an unknown name.
     """
     scene, parameters = make_task(task, meshes=meshes), TwinParameters.of(twin)
     parameters.apply(scene.world)
     clock = SimClock(scene.world, command_delay_s, camera_delay_s, jitter_s, np.random.default_rng(0))
-    device = NoTeleop() if person is None else _person(scene, person, takeover, person_seed)
+    reference = _reference(takeover)
+    rule = takeover if reference is None else ValueDrop(reference)
+    device = NoTeleop() if person is None else _person(scene, person, rule, person_seed)
     robot = _robot(scene, clock, device, load_cell(cell), cameras, image_size, parameters.delay_s)
     env_options = EnvOptions(
         cameras=tuple(cameras), image_size=image_size, teleport=reset == "teleport", max_steps=max_steps, **options
     )
-    return RobotEnv(robot, scene, env_options, render_mode)
+    env = RobotEnv(robot, scene, env_options, render_mode)
+    if reference is not None:
+        reference.watch(env)
+    return env
 
 
 def _robot(
@@ -76,6 +87,15 @@ def _robot(
     return LocalRobot(
         arm, views, device, cell, clock, spec.limits_profile, teleop_speed, control_hz=spec.control_hz, task=spec.name
     )
+
+
+def _reference(takeover: Any) -> ReferenceValue | None:
+    """The critic that ``takeover`` names, if it names one."""
+    if not isinstance(takeover, str) or not takeover.startswith(VALUE):
+        return None
+    from sim.reference_value import ReferenceValue
+
+    return ReferenceValue(takeover.removeprefix(VALUE))
 
 
 def _person(task: TwinTask, level: str, takeover: Any, seed: int) -> TeleopDevice:

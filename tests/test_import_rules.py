@@ -34,6 +34,7 @@ COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "sim/demo_video.py": ("sim", "hardware", "robot_rl"),
     "sim/calibration.py": ("sim", "hardware", "robot_rl.types", "robot_rl.episodes"),
     "sim/replay_report.py": ("sim", "hardware", "robot_rl.charts", "robot_rl.report"),
+    "sim/reference_value.py": ("sim", "robot_rl.env", "robot_rl.policy", "robot_rl.rlpd"),
     "sim/retry.py": ("sim", "hardware", "robot_rl"),
     "sim/replay.py": ("sim", "hardware", "robot_rl.env", "robot_rl.task", "robot_rl.types", "robot_rl.episodes"),
 }
