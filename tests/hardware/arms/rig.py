@@ -87,7 +87,7 @@ class Simulator:
     """An arm's controller in a process of its own, told what should happen to it by lines on its stdin."""
 
     def __init__(self, server: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", f"tests.hardware.arms.{server}", *arguments]
+        command = [sys.executable, "-m", server, *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.said: list[str] = [self._line()]
 
@@ -118,7 +118,7 @@ class FrankaSimulator(Simulator):
     def __init__(self) -> None:
         for package, extra in (("franky", "franka"), ("franky_sim", "franka-sim")):
             pytest.importorskip(package, reason=f"needs the extra '{extra}'", exc_type=ImportError)
-        super().__init__("franka_server")
+        super().__init__("tests.hardware.arms.franka_server")
         self.address = self.said[0]
 
     def cell(self) -> Cell:
@@ -136,7 +136,7 @@ class UrSimulator(Simulator):
         pytest.importorskip("rtde_control", reason="needs the extra 'ur'")
         pid = getpid()
         self.address = f"127.{1 + pid // 250 % 250}.{1 + pid % 250}.{next(_COUNT)}"
-        super().__init__("ur_server", self.address)
+        super().__init__("tests.hardware.arms.ur_server", self.address)
 
     def cell(self, **controller: float) -> Cell:
         cell = load_cell("ur5e_robotiq")
