@@ -53,6 +53,8 @@ class CartesianController:
         self.time_s += STEP_S
         self.arm.step()
         self.width_m += min(max(self.wanted_m - self.width_m, -0.0002), 0.0002)
+
+    def say(self) -> None:
         stamp = to_time(self.time_s)
         pose, joints, wrench = PoseStamped(), JointState(), WrenchStamped()
         for message in (pose, joints, wrench):
@@ -76,20 +78,20 @@ def main() -> None:
     controller = CartesianController(node)
     spinning = Spinning(node)
     print("controlling", flush=True)
-    heard, due = b"", time.monotonic()
+    heard, stepped_s = b"", time.monotonic()
     while True:
-        due = max(due + PACE * STEP_S, time.monotonic())
-        while (left := due - time.monotonic()) > 0.0:
-            if select.select([sys.stdin], [], [], left)[0]:
-                said = os.read(sys.stdin.fileno(), 65536)
-                if not said:
-                    spinning.close()
-                    return
-                *whole, heard = (heard + said).split(b"\n")
-                for line in whole:
-                    controller.until_s = float(line.split()[1])
+        while select.select([sys.stdin], [], [], max(0.0, stepped_s + PACE * STEP_S - time.monotonic()))[0]:
+            said = os.read(sys.stdin.fileno(), 65536)
+            if not said:
+                spinning.close()
+                return
+            *whole, heard = (heard + said).split(b"\n")
+            for line in whole:
+                controller.until_s = float(line.split()[1])
+        stepped_s = time.monotonic()
         if controller.time_s < controller.until_s:
             controller.step()
+        controller.say()  # While it waits too: a message may be lost.
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from hardware.device_settings import ControllerSettings
 from tests.hardware.arms.servo_bus import ServoBus
 
 ROOT = Path(__file__).parents[3]
+_MARGIN_S = 0.001
+"""A deadline that rounding has put just behind it comes all the same."""
 _SLOWEST = 100.0
 """However loaded the machine, simulated time passes at 1/100 of real time at least."""
 
@@ -74,7 +76,7 @@ class SimulatorClock(RealClock):
 
     def _let_pass(self, until_s: float) -> None:
         if self.simulator is not None:
-            self.simulator.do(f"until {until_s}")
+            self.simulator.do(f"until {until_s + _MARGIN_S}")
 
     def sleep_until(self, deadline_s: float) -> None:
         give_up_s = time.monotonic() + _SLOWEST * (deadline_s - self.now()) + 5.0
