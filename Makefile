@@ -81,7 +81,7 @@ mutation: $(DEV)  ## do the guard's tests notice small changes of its core? hour
 	$(BIN)/python -m benchmarks.mutation $(ARGS)
 
 test-ros: $(ROS)/.ready renderer  ## run the tests of the ROS 2 nodes, in an environment with DISTRO's wheels (kilted or jazzy)
-	OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 $(or $(ARGS),tests/ros tests/contracts/test_robot.py)
+	OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 $(or $(ARGS),tests/ros tests/contracts/test_robot.py tests/contracts/test_arm.py)
 
 demo-ros: $(ROS)/.ready renderer  ## train `reach` over ROS 2 processes: cameras, scripted person, guarded arm, actor, learner
 	$(ROS)/bin/robot-rl record --task reach --episodes 10 --out runs/ros-demos

@@ -133,6 +133,10 @@ class ControllerSettings:
     """SO-101: count of each servo with its joint in the middle of its range."""
     jaw_counts: tuple[int, int] = (2030, 3290)
     """SO-101: count of the jaw's servo closed and open."""
+    joint_names: tuple[str, ...] = ()
+    """ros2_control: the arm's joints in ``joint_states``, from the base on."""
+    gripper_joint: str = ""
+    """ros2_control: the joint whose position is the distance between the fingers; empty: it is taken for open."""
     realtime: bool = True
     """Franka: refuse a kernel without real-time scheduling. A simulator needs none."""
 

@@ -127,6 +127,14 @@ def so101_arm() -> Bench[Arm]:
     return Bench(arm, clock, bus.close, lag_m=0.004)
 
 
+def ros2_control_arm() -> Bench[Arm]:
+    """A controller in a process of its own, over real topics."""
+    pytest.importorskip("rclpy", reason="rclpy is not installed; `make test-ros` runs this")
+    from tests.ros.controlled_arm import controlled_arm
+
+    return controlled_arm()
+
+
 def fake_camera() -> Bench[Camera]:
     clock = FakeClock()
     return Bench(FakeCamera(clock), clock)
@@ -239,6 +247,7 @@ ARMS: dict[str, Callable[[], Bench[Arm]]] = {
     "sim": sim_arm,
     "sim_second": sim_second_arm,
     "franka": franka_arm,
+    "ros2_control": ros2_control_arm,
     "so101": so101_arm,
     "ur": ur_arm,
 }
@@ -260,6 +269,7 @@ TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {
     "local_franka": franka_robot,
+    "local_ros2_control": lambda: servoed_robot(ros2_control_arm()),
     "local_so101": lambda: servoed_robot(so101_arm()),
     "local_ur": lambda: servoed_robot(ur_arm()),
     "local_fake": fake_robot,

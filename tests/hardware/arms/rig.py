@@ -24,6 +24,8 @@ from hardware.device_settings import ControllerSettings
 from tests.hardware.arms.servo_bus import ServoBus
 
 ROOT = Path(__file__).parents[3]
+_MARGIN_S = 0.001
+"""A deadline that rounding has put just behind it comes all the same."""
 _SLOWEST = 100.0
 """However loaded the machine, simulated time passes at 1/100 of real time at least."""
 
@@ -74,7 +76,7 @@ class SimulatorClock(RealClock):
 
     def _let_pass(self, until_s: float) -> None:
         if self.simulator is not None:
-            self.simulator.do(f"until {until_s}")
+            self.simulator.do(f"until {until_s + _MARGIN_S}")
 
     def sleep_until(self, deadline_s: float) -> None:
         give_up_s = time.monotonic() + _SLOWEST * (deadline_s - self.now()) + 5.0
@@ -87,7 +89,7 @@ class Simulator:
     """An arm's controller in a process of its own, told what should happen to it by lines on its stdin."""
 
     def __init__(self, server: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", f"tests.hardware.arms.{server}", *arguments]
+        command = [sys.executable, "-m", server, *arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         self.said: list[str] = [self._line()]
 
@@ -118,7 +120,7 @@ class FrankaSimulator(Simulator):
     def __init__(self) -> None:
         for package, extra in (("franky", "franka"), ("franky_sim", "franka-sim")):
             pytest.importorskip(package, reason=f"needs the extra '{extra}'", exc_type=ImportError)
-        super().__init__("franka_server")
+        super().__init__("tests.hardware.arms.franka_server")
         self.address = self.said[0]
 
     def cell(self) -> Cell:
@@ -136,7 +138,7 @@ class UrSimulator(Simulator):
         pytest.importorskip("rtde_control", reason="needs the extra 'ur'")
         pid = getpid()
         self.address = f"127.{1 + pid // 250 % 250}.{1 + pid % 250}.{next(_COUNT)}"
-        super().__init__("ur_server", self.address)
+        super().__init__("tests.hardware.arms.ur_server", self.address)
 
     def cell(self, **controller: float) -> Cell:
         cell = load_cell("ur5e_robotiq")

@@ -283,11 +283,11 @@ class Controller:
         self.selector.register(sys.stdin, selectors.EVENT_READ, (self.hear, ""))
         stepped_s = time.monotonic()
         while True:
-            while (left := stepped_s + self.pace * STEP_S - time.monotonic()) > 0.0:
-                for key, _ in self.selector.select(left):
+            while ready := self.selector.select(max(0.0, stepped_s + self.pace * STEP_S - time.monotonic())):
+                for key, _ in ready:
                     handle, argument = key.data
                     handle(key.fileobj, argument)
-            stepped_s = max(stepped_s + self.pace * STEP_S, time.monotonic() - STEP_S)
+            stepped_s = time.monotonic()
             self.step()
 
     def hear(self, stdin: TextIO, _: str) -> None:

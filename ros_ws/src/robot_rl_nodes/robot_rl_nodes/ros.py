@@ -75,7 +75,7 @@ def qos(topic: Topic) -> Any:
         return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     if topic.qos == "latched":
         return QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    return QoSProfile(depth=200)
+    return QoSProfile(depth=1 if topic.qos == "reliable" else 200)
 
 
 class Spinning:

@@ -24,8 +24,9 @@ class Topic:
 
     name: str
     type: str
-    qos: Literal["newest", "every", "latched"]
-    """``newest``: best effort, depth 1. ``every``: reliable, depth 200. ``latched``: reliable, and for latecomers."""
+    qos: Literal["newest", "every", "latched", "reliable"]
+    """``newest``: best effort, depth 1. ``every``: reliable, depth 200. ``latched``: reliable, and for
+    latecomers. ``reliable``: the newest, for a subscriber that asks for reliability."""
     publisher: str
     hz: float
     """Nominal rate; 0 for what is said when it happens."""
@@ -64,6 +65,24 @@ TOPICS = (
     *(IMAGE, FRAME, TELEOP, TICK, STATUS, JOINT_STATES, EE_POSE, WRENCH, TARGET, TF),
     *(COMMAND, RESET_PLAN, CLOCK, HEALTH),
 )
+
+CONTROLLER_TARGET = Topic(
+    "controller/target_pose", POSE, "reliable", "arm", 100.0, "where the end effector is drawn to"
+)
+CONTROLLER_GRIPPER = Topic(
+    "controller/gripper", "std_msgs/msg/Float64MultiArray", "reliable", "arm", 100.0, "distance between the fingers, m"
+)
+CONTROLLER_POSE = Topic("controller/current_pose", POSE, "newest", "controller", 100.0, "measured end effector")
+CONTROLLER_JOINTS = Topic("controller/joint_states", JOINTS, "newest", "controller", 100.0, "positions and velocities")
+CONTROLLER_WRENCH = Topic(
+    "controller/wrench",
+    "geometry_msgs/msg/WrenchStamped",
+    "newest",
+    "controller",
+    100.0,
+    "what the world does to the tool",
+)
+"""Between the arm's driver and ros2_control, where that drives the cell's arm: remap them to the controllers' names."""
 
 TRIGGER, SET_BOOL = "std_srvs/srv/Trigger", "std_srvs/srv/SetBool"
 GUARD_SERVICES = ("engage", "hold", "resume", "reset", "disarm", "recover", "end_episode")
