@@ -60,7 +60,8 @@ class EpisodesTab:
     def close(self) -> None:
         """End what plays, free what draws."""
         self._stopped.set()
-        self._worker.submit(lambda: self._stage and self._stage.close())
+        if self._stage is not None:
+            self._worker.submit(self._stage.close)
         self._worker.shutdown()
 
     def _build(self) -> None:
