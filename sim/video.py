@@ -8,12 +8,12 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-GIF_WIDTH, GIF_COLOURS = 480, 64
+GIF_WIDTH, GIF_COLOURS = 480, 160
 """A GIF is small or it is not looked at."""
 
 
 class GifWriter:
-    """The same for a ``.gif``: scaled down to :data:`GIF_WIDTH`, in one palette, repeated for ever."""
+    """A ``.gif`` of uint8 HWC frames: scaled down to :data:`GIF_WIDTH`, in one palette, repeated for ever."""
 
     def __init__(self, path: Path, frames_per_s: int = 20) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,9 @@ class GifWriter:
         picture = Image.fromarray(frame)
         picture.thumbnail((GIF_WIDTH, GIF_WIDTH))
         palette = self._frames[0] if self._frames else None
-        self._frames.append(picture.quantize(GIF_COLOURS, palette=palette, dither=Image.Dither.NONE))
+        self._frames.append(
+            picture.quantize(GIF_COLOURS, Image.Quantize.MAXCOVERAGE, palette=palette, dither=Image.Dither.NONE)
+        )
 
     def close(self) -> None:
         """Write the file; the last frame stays for a second."""
