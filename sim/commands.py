@@ -59,7 +59,7 @@ class Replay(Command):
     mode: Literal["kinematic", "actions"] = "actions"
     """kinematic: show the recorded motion. actions: command it again and report how far it comes out differently."""
     video: Path | None = None
-    """Write a side-by-side video here (.mp4)."""
+    """Write a side-by-side film here (.mp4, or a small .gif)."""
     report: Path | None = None
     """Write a page with the differences against time here (.html)."""
     bound_mm: float = 2.0

@@ -24,9 +24,11 @@ from sim.recorded_targets import RecordedTargets
 from sim.replay_report import Difference, parts_after_s, write_page
 from sim.tasks import make_task
 from sim.tasks.base import TwinTask
-from sim.video import VideoWriter, enlarged
+from sim.video import GifWriter, VideoWriter, enlarged, film_writer, titled
 
 Mode = Literal["kinematic", "actions"]
+JOINTS = "recorded joints; objects stay where they began"
+AGAIN = "carried out again"
 HEIGHT = 360
 """Of a video's pictures, px."""
 NOT_NEEDED = (
@@ -83,7 +85,11 @@ def replay(
     success, began_s = False, reports[0].arm.stamp_s
     with ExitStack() as stack:
         stack.callback(twin.world.close)
-        film = stack.enter_context(Film(video, episode, twin, mode)) if video is not None else None
+        film = (
+            stack.enter_context(Film(video, episode, twin, AGAIN if mode == "actions" else JOINTS))
+            if video is not None
+            else None
+        )
         for recorded, replayed in zip(reports, states, strict=True):
             differences.append(Difference.of(recorded.arm, replayed, recorded.arm.stamp_s - began_s))
             success = mode == "actions" and twin.success(replace(recorded, arm=replayed))
@@ -183,28 +189,29 @@ def carried_out(
 class Film:
     """The recording on the left (its first camera, or its joints in the scene), the replay on the right."""
 
-    def __init__(self, path: Path, episode: Episode, twin: TwinTask, mode: Mode) -> None:
-        self._path, self._twin, self._frames_per_s = path, twin, round(episode.header.control_hz)
+    def __init__(self, path: Path, episode: Episode, twin: TwinTask, title: str) -> None:
+        """``title``: what the twin shows."""
+        self._path, self._twin, self._title, self._frames_per_s = path, twin, title, round(episode.header.control_hz)
         # A kinematic replay without cameras is itself all that can be seen of the recording.
-        self._ghost = scene_at_start(episode.header) if mode == "actions" else None
+        self._ghost = scene_at_start(episode.header) if title != JOINTS else None
         model = twin.world.model
         self._cameras = {model.camera(i).name for i in range(model.ncam)}
-        self._writer: VideoWriter | None = None
+        self._writer: VideoWriter | GifWriter | None = None
 
     def add(self, recorded: RobotObservation) -> None:
         """Draw the twin as it stands beside what was recorded at this moment."""
         if recorded.frames:
             name, frame = next(iter(recorded.frames.items()))
-            left = enlarged(frame.image, HEIGHT)
+            left = titled(enlarged(frame.image, HEIGHT), f"recorded by camera {name}")
             right = self._twin.render(name, *left.shape[:2]) if name in self._cameras else self._twin.render()
-            pictures = [left, right]
+            pictures = [left, titled(right, self._title)]
         elif self._ghost is not None:
             _pose(self._ghost, recorded.arm)
-            pictures = [self._ghost.render(), self._twin.render()]
+            pictures = [titled(self._ghost.render(), JOINTS), titled(self._twin.render(), self._title)]
         else:
-            pictures = [self._twin.render()]
+            pictures = [titled(self._twin.render(), JOINTS)]
         picture = np.concatenate(pictures, axis=1)
-        self._writer = self._writer or VideoWriter(self._path, picture.shape, self._frames_per_s)
+        self._writer = self._writer or film_writer(self._path, picture.shape, self._frames_per_s)
         self._writer.add(picture)
 
     def __enter__(self) -> Film:

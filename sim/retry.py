@@ -53,7 +53,11 @@ def retry(path: Path | str, policy: Path, spec: EnvSpec, video: Path | None = No
         require_fit(policy, interface, Interface.of(env))
         assert isinstance(env, RobotEnv) and isinstance(env.task, TwinTask)
         twin = env.task
-        film = stack.enter_context(Film(video, episode, twin, "actions")) if video is not None else None
+        film = (
+            stack.enter_context(Film(video, episode, twin, "the policy, from the same start"))
+            if video is not None
+            else None
+        )
         plan = ResetPlan(start.arm.T_base_ee, start.executed.gripper, teleport=lambda: begin(twin, header))
         rollout = Rollout(env, alone, "retry", header.seed, reset_options={"plan": plan})
         again, differences = None, list[Difference]()
