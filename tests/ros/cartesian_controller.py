@@ -1,7 +1,8 @@
 """Stands in for ros2_control: a Cartesian position controller and its broadcasters as a node of their own.
 
 Its joints follow as in :mod:`tests.hardware.arms.ur_machine`; a target is held until the next. Its time passes at half
-the pace of ours, is the stamp of what it says, and stops where a line ``until SECONDS`` on stdin has it wait.
+the pace of ours, is the stamp of what it says, and stops where a line ``until SECONDS`` on stdin has it wait. After
+``mute KIND`` it says no more messages of that kind.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class CartesianController:
         self.arm, self.time_s, self.until_s, self.width_m = Arm(), 0.0, float("inf"), 0.085
         self.arm.tcp = self.arm.tip_of_model
         self.wanted_m = self.width_m
+        self.muted: set[str] = set()
         rows = (topics.CONTROLLER_POSE, topics.CONTROLLER_JOINTS, topics.CONTROLLER_WRENCH)
         kinds = (PoseStamped, JointState, WrenchStamped)
         self.says = [node.create_publisher(kind, row.name, qos(row)) for kind, row in zip(kinds, rows, strict=True)]
@@ -69,7 +71,8 @@ class CartesianController:
         wrench.header.frame_id = "tool0"
         wrench.wrench.force.z = 5.0  # Along the hand, which points down.
         for publisher, message in zip(self.says, (wrench, joints, pose)[::-1], strict=True):
-            publisher.publish(message)
+            if type(message).__name__ not in self.muted:
+                publisher.publish(message)
 
 
 def main() -> None:
@@ -87,7 +90,11 @@ def main() -> None:
                 return
             *whole, heard = (heard + said).split(b"\n")
             for line in whole:
-                controller.until_s = float(line.split()[1])
+                word, what = line.decode().split()
+                if word == "until":
+                    controller.until_s = float(what)
+                else:
+                    controller.muted.add(what)
         stepped_s = time.monotonic()
         if controller.time_s < controller.until_s:
             controller.step()

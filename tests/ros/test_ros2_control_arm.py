@@ -15,6 +15,7 @@ from hardware.fakes import shifted
 from hardware.geometry import IDENTITY_POSE, pose_distance
 from hardware.interfaces import ZERO6, ArmReference
 from robot_rl_nodes.ros2_control_arm import Ros2ControlArm
+from tests.hardware.arms.rig import Simulator
 from tests.ros.controlled_arm import controlled_arm, controlled_cell
 
 
@@ -48,8 +49,27 @@ def test_a_controller_that_ends_is_a_lost_arm(bench):
     bench.free()
     wait_until(lambda: bench.device._lost)
     for use in (bench.device.read, lambda: bench.device.command(ArmReference(IDENTITY_POSE, ZERO6, 0.08))):
-        with pytest.raises(ConnectionError, match=r"no pose for 0.5 s; is the controller still active"):
+        with pytest.raises(
+            ConnectionError, match=r"nothing on controller/\S+ for 0.5 s; is its controller still active"
+        ):
             use()
+
+
+@pytest.mark.parametrize(
+    ("kind", "topic"),
+    [("PoseStamped", "current_pose"), ("JointState", "joint_states"), ("WrenchStamped", "wrench")],
+)
+def test_old_joints_and_forces_are_a_lost_arm_too(kind, topic):
+    simulator, arm = Simulator("tests.ros.cartesian_controller"), Ros2ControlArm(controlled_cell(), RealClock())
+    try:
+        arm.connect()
+        wait_until(lambda: arm.read().wrench[2] < -1.0)
+        simulator.do(f"mute {kind}")
+        wait_until(lambda: arm._lost)
+        assert topic in arm._lost
+    finally:
+        arm.close()
+        simulator.close()
 
 
 def test_references_that_stop_leave_a_target_where_the_arm_is(bench):

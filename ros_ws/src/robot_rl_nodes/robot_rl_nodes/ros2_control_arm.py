@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import logging
 from array import array
 from pathlib import Path
 from threading import Event
@@ -35,10 +36,11 @@ from robot_rl_nodes import topics
 from robot_rl_nodes.conversions import from_time, to_time
 from robot_rl_nodes.ros import Spinning, qos, start
 
+_LOG = logging.getLogger(__name__)
 _FIRST_S = 10.0
 _OFF_M, _OFF_RAD = 0.02, 0.1
 _DEAF_S = 0.5
-"""No pose for this long: the controller is gone."""
+"""Nothing on a topic for this long: who sends it is gone."""
 
 
 class TopicController(Controller):
@@ -59,7 +61,9 @@ class TopicController(Controller):
         self._pose: PoseStamped | None = None
         self._joints: dict[str, tuple[float, float]] = {}
         self._wrench: WrenchStamped | None = None
-        self._arrived, self._heard_s = Event(), self._clock.now()
+        self._arrived = Event()
+        self._heard: dict[topics.Topic, float] = {}
+        """When each was last heard; one that never was, a wrench say, is not missed."""
         node = self._node = rclpy.create_node("ros2_control_arm")
         self._target = node.create_publisher(PoseStamped, *_of(topics.CONTROLLER_TARGET))
         self._gripper = node.create_publisher(Float64MultiArray, *_of(topics.CONTROLLER_GRIPPER))
@@ -75,10 +79,11 @@ class TopicController(Controller):
     # -- what it hears -----------------------------------------------------------------------------------------------
 
     def _take_pose(self, message: PoseStamped) -> None:
-        self._pose, self._heard_s = message, self._clock.now()
+        self._pose, self._heard[topics.CONTROLLER_POSE] = message, self._clock.now()
         self._arrived.set()
 
     def _take_joints(self, message: JointState) -> None:
+        self._heard[topics.CONTROLLER_JOINTS] = self._clock.now()
         speeds = message.velocity or array("d", [0.0] * len(message.name))
         self._joints = {
             **self._joints,
@@ -86,7 +91,7 @@ class TopicController(Controller):
         }
 
     def _take_wrench(self, message: WrenchStamped) -> None:
-        self._wrench = message
+        self._wrench, self._heard[topics.CONTROLLER_WRENCH] = message, self._clock.now()
 
     def _missing(self) -> str:
         """What has not come yet; empty where all is here."""
@@ -103,6 +108,8 @@ class TopicController(Controller):
             self._arrived.wait(0.05)
         if missing:
             raise ConnectionError(f"nobody sends {missing}; is the controller active, and the topic remapped?")
+        if self._wrench is None:
+            _LOG.warning("nothing on %s: force is not limited (S8)", topics.CONTROLLER_WRENCH.name)
         state = self.state(self._clock.now())
         by_joints = self._chain.frames(state.joint_positions_rad)[-1].pose
         metres, radians = pose_distance(state.T_base_ee, by_joints)
@@ -115,8 +122,10 @@ class TopicController(Controller):
     def news(self) -> bool:
         if self._pose is None:
             return False
-        if self._clock.now() - self._heard_s > _DEAF_S:
-            raise ConnectionError(f"no pose for {_DEAF_S:g} s; is the controller still active?")
+        now = self._clock.now()
+        for topic, heard_s in list(self._heard.items()):  # Old joints or forces would blind the guard.
+            if now - heard_s > _DEAF_S:
+                raise ConnectionError(f"nothing on {topic.name} for {_DEAF_S:g} s; is its controller still active?")
         arrived = self._arrived.is_set() and not self._missing()
         self._arrived.clear()
         return arrived
