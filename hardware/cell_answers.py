@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from hardware.cell import Workspace
-from hardware.device_settings import CameraSettings
+from hardware.device_settings import CameraSettings, ControllerSettings
 from hardware.drivers import CAMERAS, TELEOPS
 from hardware.interfaces import Vector3
 from hardware.kinematics import Joint
@@ -36,6 +36,14 @@ def joint_angles(text: str, joints: Sequence[Joint]) -> list[float]:
         if not joint.min_rad <= angle <= joint.max_rad:
             raise ValueError(f"joint {number} goes from {joint.min_rad:g} to {joint.max_rad:g} rad, not to {angle:g}")
     return angles
+
+
+def payload(text: str) -> dict[str, Any]:
+    """Settings of the controller from four numbers: kg, then x y z, m."""
+    kg, *centre_m = numbers(text, 4)
+    settings = {"payload_kg": kg, "payload_centre_m": centre_m}
+    from_table(ControllerSettings, settings, "payload")
+    return settings
 
 
 def cell_name(text: str) -> str:

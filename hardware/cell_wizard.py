@@ -23,7 +23,6 @@ from hardware.cell import Cell, Workspace
 from hardware.device_settings import CameraSettings, ControllerSettings
 from hardware.devices import Devices, devices_of
 from hardware.drivers import ARMS
-from hardware.found_devices import Found
 from hardware.geometry import IDENTITY_POSE
 from hardware.interfaces import Camera, Vector3
 from hardware.kinematics import Joint
@@ -61,6 +60,8 @@ class CellWizard:
             self._controller["address"] = self.ask(
                 "address", "address of its controller", str, self._controller.get("address", "")
             )
+            question = "mounted beyond the vendor's gripper: kg, and the centre of it from the flange, x y z m"
+            self._controller.update(self.ask("payload", question, answers.payload, "0 0 0 0"))
         table["controller"] = self._controller
         self._ask_table()
         self._choose_cameras()
@@ -86,7 +87,7 @@ class CellWizard:
         if self._twin:
             proposal = " ".join(self._answering(own))
         else:
-            found = _told("camera", *found_devices.cameras())
+            found = found_devices.told("camera", *found_devices.cameras())
             proposal = " ".join(f"{name}={device.name}" for name, device in zip(_CAMERA_NAMES, found, strict=False))
         question = "cameras, each as NAME=realsense:SERIAL or NAME=uvc:PATH; or none"
         self.table["cameras"] = self.ask(
@@ -94,7 +95,7 @@ class CellWizard:
         )
 
     def _choose_teleop(self) -> None:
-        found = _told("teleop device", *found_devices.teleops())
+        found = found_devices.told("teleop device", *found_devices.teleops())
         proposal = "none" if self._twin else found[0].name if found else "keyboard"
         question = "teleop device: spacemouse, gamepad, keyboard, none; of several DEVICE:PATH"
         device, path = self.ask("teleop", question, answers.teleop, proposal)
@@ -240,11 +241,3 @@ def _first_picture(camera: Camera) -> np.ndarray:
         return camera.read_latest(_STILL_TIMEOUT_S).image
     finally:
         camera.close()
-
-
-def _told(what: str, found: Sequence[Found], missed: Sequence[str]) -> Sequence[Found]:
-    for device in found:
-        say(f"  {what} found: {device.name} {device.model}".rstrip())
-    for why in missed:
-        say(f"  not looked for: {why}")
-    return found

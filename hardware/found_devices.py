@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from hardware.cameras import realsense, uvc
+from hardware.questions import say
 from hardware.teleop import gamepad, spacemouse
 
 
@@ -59,3 +60,12 @@ def _spacemice() -> Iterable[Found]:
 
 def _gamepads() -> Iterable[Found]:
     return [Found("gamepad", path) for path in gamepad.connected_paths()]
+
+
+def told(what: str, found: Sequence[Found], missed: Sequence[str]) -> Sequence[Found]:
+    """``found``, once the person has been told of each, and of what could not be looked for."""
+    for device in found:
+        say(f"  {what} found: {device.name} {device.model}".rstrip())
+    for why in missed:
+        say(f"  not looked for: {why}")
+    return found

@@ -123,6 +123,8 @@ class SetupCell:
     """Model of arm, by the driver's name."""
     address: str | None = None
     """Network address of the arm's controller."""
+    payload: tuple[str, ...] | None = None
+    """What is mounted beyond the vendor's gripper: kg, and its centre from the flange, x y z, m."""
     table_m: str | None = None
     """Height of the table's top over the arm's base, m."""
     cameras: tuple[str, ...] | None = None
@@ -169,7 +171,7 @@ class SetupCell:
         return {"cell": str(self.out), "cameras": " ".join(cell.cameras) or "none", "next": doctor}
 
     def _answers(self) -> dict[str, str]:
-        names = ("name", "arm", "address", "table_m", "cameras", "teleop", "home", "wrench_bias", "corners")
+        names = ("name", "arm", "address", "payload", "table_m", "cameras", "teleop", "home", "wrench_bias", "corners")
         given = {name.replace("_", "-"): getattr(self, name) for name in names}
         texts = {
             name: value if isinstance(value, str) else " ".join(value)

@@ -31,8 +31,10 @@ _MODEL = 777
 _ACCELERATION, _GOAL, _TORQUE_LIMIT = 41, 42, 48
 _TORQUE, _POSITION, _SPEED, _STATUS, _END = 40, 56, 58, 65, 71
 _FAULTS = {1: "voltage", 2: "angle sensor", 4: "too hot", 8: "too much current", 32: "overload"}
-_SILENT = 5
-"""So many questions without an answer are a lost bus."""
+_SILENT = 15
+"""So many questions without an answer, half a second of them, are a lost bus."""
+_TRIES = 3
+"""For a first answer: the adapter may still hold somebody else's."""
 _TURN_WEIGHT_M = 0.03
 """What a radian of turn counts for against metres of place: the arm cannot do both."""
 _DAMPING = 1e-3
@@ -74,13 +76,17 @@ class So101Bus(Controller):
             raise ConnectionError(f"SO-101 at {settings.address}: {error}") from None
         self._reader = scs.GroupSyncRead(self._port, self._packets, _TORQUE, _END - _TORQUE)
         for number, name in zip(self._ids, NAMES, strict=True):
-            kind, result, _ = self._packets.ping(self._port, number)
-            if result != scs.COMM_SUCCESS or kind != _MODEL:
+            if not any(self._is_there(number) for _ in range(_TRIES)):
                 self.close()
                 raise ConnectionError(
                     f"SO-101 at {settings.address}: servo {number} ({name}) does not answer as an STS3215: power, plug?"
                 )
             self._reader.addParam(number)
+
+    def _is_there(self, number: int) -> bool:
+        self._port.ser.reset_input_buffer()
+        kind, result, _ = self._packets.ping(self._port, number)
+        return bool(result == sdk().COMM_SUCCESS and kind == _MODEL)
 
     # -- states ------------------------------------------------------------------------------------------------------
 
@@ -147,7 +153,7 @@ class So101Bus(Controller):
 
     def set_up(self) -> None:
         """Goals first, to where the joints are: holding moves nothing."""
-        if not any(self.news() for _ in range(_SILENT)):
+        if not any(self.news() for _ in range(_TRIES)):
             raise ConnectionError(f"SO-101 at {self.settings.address}: the bus is silent; power or cable?")
         self._goal, self._jaw_goal = self._angles(), self._word(self._ids[-1], _POSITION)
         self._tell(_GOAL, self._goal_counts())

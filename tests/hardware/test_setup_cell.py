@@ -25,7 +25,7 @@ HOME = (0.0, -0.7854, 0.0, -2.3562, 0.0, 1.5708, 0.7854)
 ANSWERS = [
     *("--yes", "--address", "10.0.0.2", "--cameras", "none", "--teleop", "spacemouse:/dev/hidraw3"),
     *("--home", *map(str, HOME), "--corners", *["0.3", "-0.2", "0.02", "0.6", "0.2", "0.55"]),
-    *("--wrench-bias", *["0", "0", "-1.5", "0", "0", "0"]),
+    *("--wrench-bias", *["0", "0", "-1.5", "0", "0", "0"], "--payload", *["0.4", "0", "0", "0.06"]),
 ]
 
 
@@ -63,6 +63,14 @@ def test_cameras_are_named_with_driver_and_serial_or_path():
         "side": {"driver": "uvc", "path": "/dev/v4l/by-path/a:1"},
         "top": {"width_px": 64},
     }
+
+
+def test_a_payload_is_four_numbers_within_what_an_arm_carries():
+    assert answers.payload("1.2, 0 0 0.05") == {"payload_kg": 1.2, "payload_centre_m": [0.0, 0.0, 0.05]}
+    with pytest.raises(ValueError, match="3 numbers; 4 finite ones are needed"):
+        answers.payload("1 0 0")
+    with pytest.raises(ValueError, match=r"payload_kg is 40; it must be at least 0 and at most 20"):
+        answers.payload("40 0 0 0")
 
 
 @pytest.mark.parametrize(
@@ -142,6 +150,7 @@ def test_without_the_arm_all_is_answered_by_options(tmp_path, capsys):
     cell = load_cell(path)
     assert (cell.name, cell.arm, cell.controller.address) == ("mine", "fr3", "10.0.0.2")
     assert cell.controller.wrench_bias == (0.0, 0.0, -1.5, 0.0, 0.0, 0.0)
+    assert (cell.controller.payload_kg, cell.controller.payload_centre_m) == (0.4, (0.0, 0.0, 0.06))
     assert (cell.home_joint_positions_rad, cell.workspace.max_m) == (HOME, (0.6, 0.2, 0.55))
     assert (cell.teleop.device, cell.teleop.path, cell.cameras) == ("spacemouse", "/dev/hidraw3", {})
     assert not cell.scripted_operator

@@ -109,7 +109,7 @@ def test_a_cell_is_set_up_from_where_the_arm_stands(simulator, tmp_path, monkeyp
         cell_file("fr3_two_realsense").read_text().replace("[controller]", "[controller]\nrealtime = false")
     )
     where = ["--address", simulator.address, "--cameras", "none", "--teleop", "none", "--table-m", "-0.1"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n\nhere\nzero\naround\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n\n\nhere\nzero\naround\n"))
     assert main(["setup-cell", "--out", str(path), "--like", str(like), *where]) == 0
     cell = load_cell(path)
     arm = FrankaArm(cell, RealClock())

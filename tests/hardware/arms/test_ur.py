@@ -200,7 +200,7 @@ def test_the_guard_starts_anew_before_the_driver_holds_by_itself():
 def test_a_cell_is_set_up_from_where_the_arm_stands(simulator, tmp_path, monkeypatch):
     path = tmp_path / "bench.toml"
     where = ["--address", simulator.address, "--cameras", "none", "--teleop", "none", "--table-m", "-0.1"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\nur5e\nhere\nzero\naround\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\nur5e\n\nhere\nzero\naround\n"))
     assert main(["setup-cell", "--out", str(path), *where]) == 0
     cell = load_cell(path)
     assert cell.arm == "ur5e"
