@@ -8,11 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.hil_bench.score import Attention, History, Reached, attention, pareto, sustained
-from benchmarks.hil_bench.statistics import interval, iqm
+from benchmarks.hil_bench.statistics import interval, iqm, probability_of_improvement
 from benchmarks.hil_bench.tasks import TASKS
 
 LEVELS = (0.9, 0.95)
+YARDSTICK = "hil_serl"
+"""The method that others are compared with."""
 COLUMNS = (
     "method", "success, median", "every seed", "IQM (95 %)", "cycle", "hands", "eyes", "steps to 90 %", "steps to 95 %",
     "robot to 90 %", "attention to 90 %",
@@ -41,7 +45,7 @@ def table(results: Iterable[Result]) -> str:
         by_task[result["task"]][result["method"]].append(result)
     parts = []
     for task, methods in by_task.items():
-        ranked = sorted(methods.items(), key=lambda item: -iqm([success_of(r) for r in item[1]]))
+        ranked = sorted(methods.items(), key=lambda item: -iqm(np.array([success_of(r) for r in item[1]])))
         steps = max(r["env_steps"] for runs in methods.values() for r in runs)
         blind = [r["tests"]["blind"]["success"] for runs in methods.values() for r in runs if "blind" in r["tests"]]
         floor = f"; blind script {median_of.median(blind):.0%}" if blind else ""
@@ -51,16 +55,22 @@ def table(results: Iterable[Result]) -> str:
 
 
 def overall(by_task: Mapping[str, Mapping[str, Sequence[Result]]]) -> str:
-    """Interquartile mean over all tasks, of the methods that were run on all of them."""
+    """Interquartile mean over all tasks, of the methods that were run on all of them, and how likely each beats the
+    yardstick."""
     complete = set.intersection(*(set(methods) for methods in by_task.values()))
+    scores = {
+        method: {task: [success_of(r) for r in methods[method]] for task, methods in by_task.items()}
+        for method in complete
+    }
     rows = []
-    for method in complete:
-        runs = {task: [success_of(r) for r in methods[method]] for task, methods in by_task.items()}
+    for method, runs in scores.items():
         low, high = interval(runs)
-        rows.append((iqm([s for scores in runs.values() for s in scores]), method, low, high))
-    lines = [f"| `{method}` | {mean:.1%} | {low:.1%} – {high:.1%} |" for mean, method, low, high in sorted(rows)[::-1]]
+        beats = probability_of_improvement(runs, scores[YARDSTICK]) if YARDSTICK in scores else None
+        shown = "–" if beats is None or method == YARDSTICK else f"{beats:.0%}"
+        rows.append((iqm(np.concatenate([*runs.values()])), f"{low:.1%} – {high:.1%} | {shown} |", method))
+    lines = [f"| `{method}` | {mean:.1%} | {rest}" for mean, rest, method in sorted(rows)[::-1]]
     head = f"**All {len(by_task)} tasks**, success, interquartile mean, stratified bootstrap"
-    return "\n".join([head, "", "| method | IQM | 95 % |", "|---|---|---|", *lines])
+    return "\n".join([head, "", f"| method | IQM | 95 % | beats `{YARDSTICK}` |", "|---|---|---|---|", *lines])
 
 
 def _row(method: str, runs: Sequence[Result]) -> str:
@@ -73,7 +83,7 @@ def _row(method: str, runs: Sequence[Result]) -> str:
         f"`{method}`",
         f"{median_of.median(success):.1%}",
         " ".join(f"{s:.1%}" for s in success),
-        f"{iqm(success):.1%} ({low:.1%} – {high:.1%})",
+        f"{iqm(np.array(success)):.1%} ({low:.1%} – {high:.1%})",
         f"{median_of.median(cycles):.1f} s" if cycles else "–",
         f"{median_of.median(a.hands_s for a in spent):.0f} s",
         f"{median_of.median(a.watching_s for a in spent):.0f} s",

@@ -202,6 +202,18 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "picture.svg").read_text()
 
 
+def test_all_tasks_together_say_who_beats_the_yardstick() -> None:
+    runs = [
+        result("hil_serl", 0, 0.5),
+        result("hil_serl", 1, 0.7),
+        result("res_hil", 0, 0.6),
+        result("res_hil", 1, 0.8),
+    ]
+    text = page.table(runs)
+    assert "| `res_hil` | 70.0% | 60.0% – 80.0% | 75% |" in text
+    assert "| `hil_serl` | 60.0% | 50.0% – 70.0% | – |" in text
+
+
 @pytest.mark.parametrize("name", ["hil-bench", "hil-bench-robustness"])
 def test_the_results_page_has_places_for_the_tables(name: str, tmp_path: Path) -> None:
     copy = tmp_path / "RESULTS.md"
