@@ -117,15 +117,15 @@ class ServoedArm(ABC):
     def read(self) -> ArmState:
         state = self._state
         if state is not None and not self._lost and self.clock.now() - state.stamp_s > _LINK_S:
-            self._lost = f"no new state for {_LINK_S:g} s"
+            self._lost = self._named(f"no new state for {_LINK_S:g} s")
         if state is None or self._lost:
-            raise ConnectionError(self._named(self._lost or "it has sent no state"))
+            raise ConnectionError(self._lost or self._named("it has sent no state"))
         return state
 
     def command(self, reference: ArmReference) -> None:
         """Taken at once; the driver's thread sends it."""
         if self._lost or self._controller is None:
-            raise ConnectionError(self._named(self._lost or "not connected"))
+            raise ConnectionError(self._lost or self._named("not connected"))
         self._reference, self._commanded_s = reference, self.clock.now()
         self._fresh.set()
         self._controller.grip(reference.gripper_width_m)

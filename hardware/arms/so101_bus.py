@@ -33,7 +33,7 @@ _TORQUE, _POSITION, _SPEED, _STATUS, _END = 40, 56, 58, 65, 71
 _FAULTS = {1: "voltage", 2: "angle sensor", 4: "too hot", 8: "too much current", 32: "overload"}
 _SILENT = 15
 """So many questions without an answer, half a second of them, are a lost bus."""
-_TRIES = 3
+_TRIES = 10
 """For a first answer: the adapter may still hold somebody else's."""
 _TURN_WEIGHT_M = 0.03
 """What a radian of turn counts for against metres of place: the arm cannot do both."""
@@ -85,7 +85,10 @@ class So101Bus(Controller):
 
     def _is_there(self, number: int) -> bool:
         self._port.ser.reset_input_buffer()
-        kind, result, _ = self._packets.ping(self._port, number)
+        try:
+            kind, result, _ = self._packets.ping(self._port, number)
+        except IndexError:  # The SDK's word for an answer that is shorter than it must be.
+            return False
         return bool(result == sdk().COMM_SUCCESS and kind == _MODEL)
 
     # -- states ------------------------------------------------------------------------------------------------------
@@ -95,8 +98,12 @@ class So101Bus(Controller):
             try:
                 self._port.ser.reset_input_buffer()  # An answer that came too late is none to this question.
                 answered = self._reader.txRxPacket() == sdk().COMM_SUCCESS
-                if answered:  # All of them, or the SDK has noughts where one was silent.
-                    self._seen = {number: bytes(self._reader.data_dict[number]) for number in self._ids}
+                told = {number: bytes(self._reader.data_dict[number]) for number in self._ids}
+                answered = answered and all(len(memory) == _END - _TORQUE for memory in told.values())
+                if answered:  # All of them: where one was silent the SDK has noughts.
+                    self._seen = told
+            except IndexError:
+                answered = False
             except OSError as error:
                 raise ConnectionError(f"SO-101 at {self.settings.address}: {error}") from None
         self._silent = 0 if answered else self._silent + 1

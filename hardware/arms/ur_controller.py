@@ -80,7 +80,7 @@ class UrController(Controller):
 
     def news(self) -> bool:
         if not self._states.isConnected():
-            raise ConnectionError("the connection is lost")
+            raise ConnectionError(f"UR at {self.settings.address}: the connection is lost")
         return bool(self._states.getTimestamp() != self.time_s)
 
     def state(self, now: float) -> ArmState:
@@ -142,7 +142,8 @@ class UrController(Controller):
                 # Registers outlive a program: the last target is taken out, lest the new one goes there.
                 self._program.kickWatchdog()
                 self._program.reuploadScript()
-                if not _comes(lambda: self.playing):
+                # On both connections: each has states of its own.
+                if not _comes(lambda: self.playing and self._program.isProgramRunning()):
                     raise ConnectionError(f"UR at {self.settings.address}: its program does not start: see its pendant")
                 self.set_up()
         except (RuntimeError, ValueError) as error:

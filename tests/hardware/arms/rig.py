@@ -147,7 +147,8 @@ class UrSimulator(Simulator):
 
 def so101_bus() -> tuple[ServoBus, Cell]:
     """Six servos that stand where the cell's home is, and the cell on their port."""
-    pytest.importorskip("scservo_sdk", reason="needs the extra 'so101'")
+    sdk = pytest.importorskip("scservo_sdk", reason="needs the extra 'so101'")
+    sdk.port_handler.LATENCY_TIMER = 100  # ms, for 16: these servos answer late where the machine is busy.
     cell = load_cell("so101")
     turned = (np.array(cell.home_joint_positions_rad) - ZEROS_RAD) * SIGNS * COUNTS / (2.0 * pi)
     middles, jaw = cell.controller.servo_middles, cell.controller.jaw_counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -24,7 +25,7 @@ from hardware.fakes import shifted
 from hardware.geometry import IDENTITY_POSE, pose_distance
 from hardware.interfaces import ZERO6, ArmReference
 from robot_rl.cli import main
-from tests.hardware.arms.rig import SimulatorClock, UrSimulator
+from tests.hardware.arms.rig import ROOT, SimulatorClock, UrSimulator
 
 PUBLISHED = (
     *((0.0, 0.1625, 0.5), (-0.425, 0.0, 0.0), (-0.3922, 0.0, 0.0)),
@@ -146,6 +147,44 @@ def test_s3_the_controller_stops_the_arm_when_the_driver_is_stuck(arm, simulator
     )
     stream(arm, clock, 50, 0.05)
     assert arm.read().T_base_ee.position_m[2] > rest.T_base_ee.position_m[2] + 0.01
+
+
+DRIVEN = """
+import sys, time
+from dataclasses import replace
+from hardware.arms.ur import UrArm
+from hardware.cell import load_cell
+from hardware.clock import RealClock
+from hardware.device_settings import ControllerSettings
+from hardware.fakes import shifted
+from hardware.interfaces import ArmReference
+cell = replace(load_cell("ur5e_robotiq"), cameras={}, controller=ControllerSettings(address=sys.argv[1]))
+arm = UrArm(cell, RealClock())
+arm.connect()
+start, tick = arm.read(), 0
+while True:
+    tick += 1
+    pose = shifted(start.T_base_ee, (0.0, 0.0, min(0.0002 * tick, 0.15)))
+    arm.command(ArmReference(pose, (0.0, 0.0, 0.02, 0.0, 0.0, 0.0), 0.085))
+    if arm.read().ee_twist[2] > 0.004:
+        print("moving", flush=True)
+    time.sleep(0.01)
+"""
+
+
+def test_s3_the_controller_stops_the_arm_when_the_drivers_process_is_killed(simulator):
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVEN, simulator.address], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "moving\n"
+        driver.kill()
+    said = simulator.hear("program ended")
+    assert said.startswith("program ended: watchdog after 0.1"), said
+    arm = UrArm(simulator.cell(), RealClock())
+    arm.connect()
+    assert hypot(*arm.read().ee_twist) < 1e-3, "and a new driver finds it at rest, and leaves it so"
+    arm.close()
 
 
 def test_a_pose_out_of_reach_ends_the_program_and_is_told(arm):
