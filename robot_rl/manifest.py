@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 MANIFEST = "manifest.sqlite"
+PATIENCE_S = 10.0
+"""How long one process waits for another that writes."""
 LABELS = ("success", "failure", "discard")
 """``success`` and ``failure`` overrule what was recorded; ``discard`` leaves the episode out of training."""
 
@@ -55,11 +58,23 @@ class Manifest:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / MANIFEST
-        self._database = sqlite3.connect(self._path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        self._database = sqlite3.connect(self._path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
         with self._readable():
-            self._database.execute("PRAGMA journal_mode=WAL")
+            self._use_write_ahead_log()
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute(_CREATE)
+
+    def _use_write_ahead_log(self) -> None:
+        """Where two processes begin at once, SQLite refuses one of them this, and does not wait."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline_s:
+                    raise
+                time.sleep(0.02)
 
     def add(self, row: EpisodeRow) -> None:
         """Insert ``row``; one already there for its path keeps its label."""

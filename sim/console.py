@@ -73,10 +73,10 @@ def watched(
     with ExitStack() as stack:
         env = spec.make()
         stack.callback(env.close)
-        console = TwinConsole(env, address, speed, out / "episodes", sounds)
-        stack.callback(console.close)
         store = EpisodeStore(out / "episodes")
         stack.callback(store.close)
+        console = TwinConsole(env, address, speed, out / "episodes", sounds)
+        stack.callback(console.close)
         rollout = Rollout(env, spec, out.name, seed, store=store, first_episode=store.next_episode(out.name))
         stack.callback(rollout.abort)
         yield rollout, console

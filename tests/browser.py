@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 120.0
-WIDTH, HEIGHT = 800, 420
+PATIENCE_S = 300.0
+WIDTH, HEIGHT = 720, 360
 _SOFTWARE_GL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 

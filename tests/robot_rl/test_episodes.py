@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -327,6 +328,16 @@ def test_a_damaged_manifest_says_so(tmp_path):
     (tmp_path / MANIFEST).write_bytes(b"not a database" * 100)
     with pytest.raises(ValueError, match="rebuilt from the episodes"):
         EpisodeStore(tmp_path)
+
+
+def test_two_processes_may_begin_a_manifest_at_once(tmp_path):
+    other = sqlite3.connect(tmp_path / MANIFEST, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # SQLite refuses the change of its journal at once then, whatever its timeout.
+    release = Timer(0.3, other.execute, ("ROLLBACK",))
+    release.start()
+    assert EpisodeStore(tmp_path).list() == []
+    release.join()
+    other.close()
 
 
 def test_episodes_that_a_resumed_run_does_again_are_set_aside_and_kept(tmp_path):
