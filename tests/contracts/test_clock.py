@@ -33,7 +33,7 @@ def test_a_deadline_that_is_past_returns_at_once(clock):
 
 
 def let_pass(clock, enough):
-    """At least 0.12 s, and until ``enough()``: how late a real clock's calls come is the machine's business. How long."""
+    """At least 0.12 s, and until ``enough()``, since a busy machine calls late; how long it was."""
     began_s = clock.now()
     clock.sleep_until(began_s + 0.12)
     while not enough() and clock.now() < began_s + 20.0:
