@@ -40,16 +40,19 @@ class ServoBus:
             memory[3:5] = (777).to_bytes(2, "little")
             memory[5] = number
         self._write_back()
-        Thread(target=self._run, daemon=True).start()
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def do(self, wish: str) -> None:
         """``until SECONDS`` of its time: there it stops."""
         self.until_s = float(wish.split()[1])
 
     def close(self) -> None:
+        """The last of the terminal's users ends the thread's reading; only then is its own end closed."""
         self._stop.set()
-        for end in (self._hand, self._terminal):
-            os.close(end)
+        os.close(self._terminal)
+        self._thread.join(2.0)
+        os.close(self._hand)
 
     def goal(self, number: int) -> int:
         return int.from_bytes(self.memory[number][GOAL : GOAL + 2], "little")
