@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-random fuzz mutation lock clean
-.PHONY: test-faults test-ros demo-ros faults-ros bench-ros test-franka bench-link faults console
+.PHONY: test-faults test-ros test-ros2-control demo-ros faults-ros bench-ros test-franka bench-link faults console
 
 PYTHON ?= python3
 SEED ?= 0
@@ -81,7 +81,10 @@ mutation: $(DEV)  ## do the guard's tests notice small changes of its core? hour
 	$(BIN)/python -m benchmarks.mutation $(ARGS)
 
 test-ros: $(ROS)/.ready renderer  ## run the tests of the ROS 2 nodes, in an environment with DISTRO's wheels (kilted or jazzy)
-	OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 $(or $(ARGS),tests/ros tests/contracts/test_robot.py tests/contracts/test_arm.py)
+	OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 $(or $(ARGS),tests/ros tests/contracts/test_robot.py)
+
+test-ros2-control: $(ROS)/.ready  ## the arm behind ros2_control, against a node that stands in for its controller
+	ROS2_CONTROL=1 OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 -k ros2_control tests/ros tests/contracts
 
 demo-ros: $(ROS)/.ready renderer  ## train `reach` over ROS 2 processes: cameras, scripted person, guarded arm, actor, learner
 	$(ROS)/bin/robot-rl record --task reach --episodes 10 --out runs/ros-demos

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
 import pytest
 
-pytest.importorskip("rclpy", reason="rclpy is not installed; `make test-ros` runs this")
+if "ROS2_CONTROL" not in os.environ:
+    pytest.skip("`make test-ros2-control` runs this", allow_module_level=True)
 
 from hardware.clock import RealClock
 from hardware.devices import devices_of
