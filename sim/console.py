@@ -49,12 +49,14 @@ class TwinConsole:
         self.hand = BrowserHand(robot, lambda: robot.arm_state.T_base_ee, self.link.wishes)
         robot.teleop = self.hand
         self.live = LiveTwin(env, self.link.put, speed)
+        self._said = ""
 
     def finished(self, success: bool, helped: bool, rollout: Rollout) -> None:
         """Count the episode that ``rollout`` filed last, and file the operator's word on it."""
         self.live.finished(success, helped)
-        if self.hand.trouble:
+        if self.hand.trouble not in ("", self._said):
             say(f"console: {self.hand.trouble}")
+        self._said = self.hand.trouble
         verdict, store = self.hand.verdict(), rollout.store
         if store is not None and verdict in ("success", "failure", "discard"):
             rollout.flush()
