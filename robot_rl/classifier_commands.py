@@ -14,7 +14,7 @@ from robot_rl.config import ClassifierConfig
 
 @dataclass(kw_only=True)
 class RecordSuccess(Command):
-    """Record what success and failure look like: episodes that go on after success, every frame labelled as it is."""
+    """Record what success looks like, and what merely looks like it: the same motions in another scene."""
 
     cameras: tuple[str, ...] = ("front", "wrist")
     """Cameras to record."""
@@ -23,16 +23,15 @@ class RecordSuccess(Command):
     skill: str = "expert"
     """Of the twin's scripted person, who drives: novice, intermediate, expert."""
     policy: Path | None = None
-    """A run whose policy drives every other episode: its failures are those the classifier will meet."""
+    """A run whose policy drives every third episode: its failures are those the classifier will meet."""
 
     def run(self) -> Mapping[str, Any]:
         from robot_rl.judged import record_success
 
         out = self.folder(f"success-{self.name()}")
-        open_ended = {"ends_on_success": False}
-        driven = self.env_spec(person=self.skill, takeover="always", **open_ended)
-        alone = None if self.policy is None else (self.policy, self.env_spec(**open_ended))
-        episodes = record_success(out, driven, alone, self.episodes, self.seed, say)
+        alone = self.env_spec(ends_on_success=False)
+        driven = self.env_spec(person=self.skill, takeover="always", ends_on_success=False)
+        episodes = record_success(out, driven, alone, self.policy, self.episodes, self.seed, say)
         frames = sum(len(episode.steps) for episode in episodes)
         successes = sum(step.success for episode in episodes for step in episode.steps)
         return {"out": out, "episodes": len(episodes), "frames": frames, "successes": successes}

@@ -8,46 +8,72 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from hardware.interfaces import Source
 from robot_rl.demonstrations import RestingPolicy
 from robot_rl.episodes import EpisodeStore
 from robot_rl.policy import Policy, load_policy
 from robot_rl.rollout import DEMO_SEEDS, EnvSpec, Rollout
 from robot_rl.success_classifier import SuccessClassifier
-from robot_rl.types import Episode
+from robot_rl.types import Episode, Observation
 
 RUN = "success"
 SEED_OFFSET = 1_000_003
 """Added to the seed, so that no frame that a classifier learns from is of a demonstration's scene."""
 
 
+class Motions:
+    """Goes through the motions of another episode in whatever scene it is: that looks like success and is none."""
+
+    def __init__(self, action_dim: int) -> None:
+        self.actions: list[np.ndarray] = []
+        """What was done elsewhere."""
+        self._rest = np.zeros(action_dim, np.float32)
+        self._next = 0
+
+    def reset(self) -> None:
+        self._next = 0
+
+    def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray:
+        self._next += 1
+        return self.actions[self._next - 1] if self._next <= len(self.actions) else self._rest
+
+
 def record_success(
     folder: Path,
     driven: EnvSpec,
-    alone: tuple[Path, EnvSpec] | None,
+    alone: EnvSpec,
+    policy: Path | None,
     count: int,
     seed: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Episode]:
-    """``count`` episodes in ``folder``, kept as they come, what it holds counting: the person of ``driven`` drives, and
-    in every other one, where ``alone`` is given, the policy in that folder."""
-    ways: list[tuple[EnvSpec, Policy | None]] = [(driven, None)]
-    if alone is not None:
-        ways.append((alone[1], load_policy(alone[0])[0]))
-    envs = [spec.make() for spec, _ in ways]
+    """``count`` episodes in ``folder``, kept as they come; what it holds counts. The person of ``driven`` drives, then
+    the same motions are gone through in the next scene, ``alone``, then the ``policy`` acts there, if there is one."""
+    envs = {"person": driven.make(), "alone": alone.make()}
+    action_dim = int(envs["alone"].action_space.shape[0])
+    motions = Motions(action_dim)
+    ways: list[tuple[EnvSpec, str, Policy]] = [
+        (driven, "person", RestingPolicy(action_dim)),
+        (alone, "alone", motions),
+    ]
+    if policy is not None:
+        ways.append((alone, "alone", load_policy(policy)[0]))
     store = EpisodeStore(folder)
     try:
         episodes = [store.read(row) for row in store.list() if row.label != "discard"]
         for number in range(store.next_episode(RUN), count):
-            (spec, policy), env = ways[number % len(ways)], envs[number % len(ways)]
-            rollout = Rollout(env, spec, RUN, seed + SEED_OFFSET, DEMO_SEEDS, store, first_episode=number)
-            resting = RestingPolicy(int(env.action_space.shape[0]))
-            episodes += rollout.episodes(resting if policy is None else policy, 1)
+            spec, name, who = ways[number % len(ways)]
+            shown = [e for e in episodes if any(step.source == Source.HUMAN for step in e.steps)]
+            motions.actions = [step.executed_action for step in shown[-1].steps] if shown else []
+            rollout = Rollout(envs[name], spec, RUN, seed + SEED_OFFSET, DEMO_SEEDS, store, first_episode=number)
+            episodes += rollout.episodes(who, 1)
             progress(f"episodes: {number + 1}/{count}")
         return episodes
     finally:
         store.close()
-        for env in envs:
+        for env in envs.values():
             env.close()
 
 
