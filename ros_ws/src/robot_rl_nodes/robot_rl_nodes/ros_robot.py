@@ -126,9 +126,9 @@ class RosRobot:
         """The node behind it, served by a thread of its own."""
         return self._spinning.node
 
-    def images_seen(self) -> dict[str, int]:
-        """How many frames have come of each camera."""
-        return {name: camera.seen for name, camera in self._cameras.items()}
+    def images_seen(self) -> dict[str, tuple[int, int]]:
+        """How many frames have come of each camera, and the newest one's own number."""
+        return {name: camera.count() for name, camera in self._cameras.items()}
 
     @property
     def status(self) -> Mapping[str, str]:

@@ -53,8 +53,7 @@ class TopicCamera(Camera):
 
     def __init__(self, node: Any, name: str, clock: Clock, corrupt: Callable[[], None], images: bool = True):
         self.name, self._clock, self._corrupt, self._images = name, clock, corrupt, images
-        self.seen = 0
-        """Frames that were complete."""
+        self._seen = 0
         self._newest: FrameStamp | None = None
         self._frame: CameraFrame | None = None
         self._marks: deque[FrameMark] = deque(maxlen=_KEPT)
@@ -81,6 +80,11 @@ class TopicCamera(Camera):
         """Until a first frame is here."""
         with self._arrived:
             return self._arrived.wait_for(lambda: self._frame is not None, seconds)
+
+    def count(self) -> tuple[int, int]:
+        """How many frames were complete, and the newest one's number, -1 without one."""
+        with self._arrived:
+            return self._seen, -1 if self._frame is None else self._frame.sequence
 
     def close(self) -> None: ...
 
@@ -117,6 +121,6 @@ class TopicCamera(Camera):
             if frame is not None:
                 with self._arrived:
                     self._frame = frame
-                    self.seen += 1
+                    self._seen += 1
                     self._arrived.notify_all()
             return
