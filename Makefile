@@ -81,7 +81,7 @@ mutation: $(DEV)  ## do the guard's tests notice small changes of its core? hour
 	$(BIN)/python -m benchmarks.mutation $(ARGS)
 
 test-ros: $(ROS)/.ready renderer  ## run the tests of the ROS 2 nodes, in an environment with DISTRO's wheels (kilted or jazzy)
-	OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 $(or $(ARGS),tests/ros tests/contracts/test_robot.py)
+	OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 $(or $(ARGS),tests/ros tests/contracts/test_robot.py -k "not local_")
 
 test-ros2-control: $(ROS)/.ready  ## the arm behind ros2_control, against a node that stands in for its controller
 	ROS2_CONTROL=1 OMP_NUM_THREADS=1 $(ROS)/bin/python -m pytest -n 0 -k ros2_control tests/ros tests/contracts
