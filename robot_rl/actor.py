@@ -109,7 +109,7 @@ class Actor:
         try:
             while not (stopping.asked or self._enough(max_steps)):
                 self.acting = self.inbox.newest() or self.acting
-                if self._must_wait() or self.acting is None:
+                if self._must_wait() or self.acting is None or self.acting.finished:
                     time.sleep(_POLL_S)
                 else:
                     self._step(self.acting)

@@ -140,6 +140,8 @@ class Evaluate(Command):
     """Sample actions as in training instead of taking the mean."""
     workers: int = 2
     """Processes to share the episodes among."""
+    base: str = ""
+    """The script or LeRobot policy that it works over, as `train --base` had it: its code is run."""
 
     @classmethod
     def defaults(cls, arguments: Sequence[str]) -> Evaluate:
@@ -150,7 +152,7 @@ class Evaluate(Command):
         from robot_rl.evaluate import evaluate_in_processes
         from robot_rl.policy import Interface, load_policy
 
-        _, interface = load_policy(self.policy)
+        _, interface = load_policy(self.policy, self.base)
         own = None if self.env or self.task else spec_of_run(self.policy)
         self.task = self.task or interface.task
         spec = own or self.env_spec()
@@ -158,7 +160,7 @@ class Evaluate(Command):
         require_fit(self.policy, interface, Interface.of(env))
         env.close()
         result = evaluate_in_processes(
-            self.policy, spec, self.episodes, self.seed, deterministic=not self.stochastic, workers=self.workers
+            self.policy, spec, self.episodes, self.seed, not self.stochastic, self.workers, self.base
         )
         return {"policy": self.policy, "task": interface.task, **evaluation_summary(result)}
 

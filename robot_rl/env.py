@@ -45,9 +45,9 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     opens). Reward 1 and ``terminated`` on success; ``terminated`` too where the guard stops what the motion did
     (:data:`FAILURES`); ``truncated`` on the step limit and at any other stop of the guard.
 
-    ``info["executed_action"]`` is what the guard let through, ``info["source"]`` who drove; :attr:`latest` is all
-    that the robot reported. With a success classifier, ``terminated`` and ``info["success"]`` are its verdict (or the
-    operator's, which stands above it); the reward stays what the task itself can tell.
+    ``info["executed_action"]`` is what the guard let through, ``info["source"]`` who drove; :attr:`latest` is all that
+    the robot reported, :attr:`seen` the newest observation. With a success classifier, ``terminated`` and
+    ``info["success"]`` are its verdict (or the operator's, above it); the reward stays what the task itself can tell.
     """
 
     metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - the base class declares it so

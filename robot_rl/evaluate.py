@@ -100,22 +100,30 @@ class Shard:
     first_episode: int
     seed: int
     deterministic: bool = True
+    base: str = ""
+    """A base by name that the policy may work over."""
 
 
 def run_shard(shard: Shard) -> Evaluation:
     torch.set_num_threads(1)
     spec = EnvSpec(**json.loads(shard.spec))
     env = spec.make()
-    policy: Policy = BlindPolicy(env) if shard.policy == "blind" else load_policy(Path(shard.policy))[0]
+    policy: Policy = BlindPolicy(env) if shard.policy == "blind" else load_policy(Path(shard.policy), shard.base)[0]
     torch.manual_seed(shard.first_episode)
     return evaluate(env, spec, policy, shard.episodes, shard.seed, shard.deterministic, shard.first_episode)
 
 
 def evaluate_in_processes(
-    policy: Path | str, spec: EnvSpec, episodes: int, seed: int, deterministic: bool = True, workers: int = 2
+    policy: Path | str,
+    spec: EnvSpec,
+    episodes: int,
+    seed: int,
+    deterministic: bool = True,
+    workers: int = 2,
+    base: str = "",
 ) -> Evaluation:
     """:func:`evaluate` of a saved policy (or ``"blind"``), split over processes; the person and the success classifier
-    are taken out of ``spec``: the task itself says what succeeded.
+    are taken out of ``spec``: the task itself says what succeeded. ``base`` as :func:`~robot_rl.policy.load_policy`.
 
     Stochastic results depend on how the episodes are split, deterministic ones do not.
     """
@@ -127,7 +135,7 @@ def evaluate_in_processes(
     for first, last in pairwise(bounds):
         command = [sys.executable, "-m", "robot_rl.evaluate", "--policy", str(policy), "--spec", text]
         command += ["--episodes", str(last - first), "--first-episode", str(first), "--seed", str(seed)]
-        command += ["--deterministic" if deterministic else "--no-deterministic"]
+        command += ["--deterministic" if deterministic else "--no-deterministic", "--base", base]
         running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     outcomes: list[bool] = []
     lengths: list[int] = []

@@ -33,6 +33,8 @@ class LeRobotBase:
         if missing:
             raise ValueError(f"'{folder}' is no policy of LeRobot's: {missing[0]} is missing (give …/pretrained_model)")
         self._require_inputs(path)
+        for name in PROCESSORS:
+            _require_known_steps(path / name)
         policy = _lerobot("policies.factory")
         config = _lerobot("configs.policies").PreTrainedConfig.from_pretrained(path, local_files_only=True)
         config.device = "cpu"
@@ -76,6 +78,15 @@ class LeRobotBase:
             batch[f"{IMAGES}{name}"] = image[None].float() / 255.0
         action = self._after(self._policy.select_action(self._before(batch)))
         return checked(action.squeeze(0).cpu().numpy(), self.name, self.action_dim)
+
+
+def _require_known_steps(path: Path) -> None:
+    """A step that names a class would have LeRobot import whatever module that is in."""
+    for step in json.loads(path.read_text()).get("steps", []):
+        if "registry_name" not in step:
+            raise ValueError(
+                f"'{path}' names a class to import ({step.get('class')}): only LeRobot's own steps are run"
+            )
 
 
 def _lerobot(module: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from robot_rl.base_policy import BasePolicy
+from robot_rl.base_policy import BasePolicy, ZeroBase
 from robot_rl.bc import make_cloned_policy
 from robot_rl.checkpoint import disk_errors
 from robot_rl.cloned_policy import ClonedPolicy
@@ -86,8 +86,9 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
             (folder / "base" / "policy.json").write_text(json.dumps(about, indent=1))
 
 
-def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
-    """Read what :func:`save_policy` wrote. Raises FileNotFoundError or ValueError, one line, saying what is wrong."""
+def load_policy(folder: Path, base: str = "") -> tuple[RLPD | ClonedPolicy, Interface]:
+    """Read what :func:`save_policy` wrote; ``base`` as :func:`load_base`. Raises FileNotFoundError or ValueError, one
+    line, saying what is wrong."""
     folder = Path(folder)
     if not (folder / "policy.json").exists() and (folder / "policy" / "policy.json").exists():
         folder = folder / "policy"
@@ -100,8 +101,8 @@ def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
         policy: RLPD | ClonedPolicy
         if kind == "rl":
             config = from_dict(LearnerConfig, about["config"])
-            base = load_base(folder / "base", interface) if config.actor != "gaussian" else None
-            policy = RLPD(config, *interface.sizes, base=base)
+            over = load_base(folder / "base", interface, base) if config.actor != "gaussian" else None
+            policy = RLPD(config, *interface.sizes, base=over)
         else:
             policy = make_cloned_policy(from_dict(CloningConfig, about["config"]), *interface.sizes)
         tensors = load_file(folder / "policy.safetensors")
@@ -119,13 +120,19 @@ def load_policy(folder: Path) -> tuple[RLPD | ClonedPolicy, Interface]:
     return policy, interface
 
 
-def load_base(folder: Path, interface: Interface) -> BasePolicy:
-    """The base that a policy works over. Raises FileNotFoundError or ValueError where it cannot be had."""
+def load_base(folder: Path, interface: Interface, trusted: str = "") -> BasePolicy:
+    """The base that a policy works over. One that is found by name is code of this machine, and a folder may come from
+    anybody: it is run only where the user names it too, as ``trusted``. Raises FileNotFoundError or ValueError."""
     path = folder / "policy.json"
     about = json.loads(path.read_text()) if path.exists() else {}
     if about.get("kind") != "named":
         return cast(BasePolicy, load_policy(folder)[0])
-    base = find_base(about["name"], interface.action_dim)
+    name = str(about["name"])
+    if name not in (ZeroBase.name, trusted):
+        raise ValueError(
+            f"it works over '{name}', which would be run: if you trust that, `robot-rl eval --base {name}`"
+        )
+    base = find_base(name, interface.action_dim)
     if base.version != about["version"]:
         raise ValueError(f"its base '{base.name}' is not what it learned over: {base.version}, then {about['version']}")
     return base

@@ -89,6 +89,7 @@ class Serving:
             self._save()
             if stopping.asked:
                 raise KeyboardInterrupt
+            self._publish()  # also where there was nothing left to do
             until = time.monotonic() + FAREWELL_S
             while not self.end.delivered and time.monotonic() < until and not stopping.asked:
                 time.sleep(0.05)

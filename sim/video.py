@@ -31,6 +31,8 @@ class GifWriter:
 
     def close(self) -> None:
         """Write the file; the last frame stays for a second."""
+        if not self._frames:
+            return
         durations = [self._frame_ms] * (len(self._frames) - 1) + [1000]
         self._frames[0].save(self._path, save_all=True, append_images=self._frames[1:], duration=durations, loop=0)
 

@@ -125,6 +125,20 @@ def test_an_actor_ends_when_no_more_steps_are_needed_though_updates_are_owed(tmp
     assert owed[0] == 121 and learner.off_policy.actor_updates == 121
 
 
+def test_an_actor_that_comes_to_a_finished_learner_is_told_so(tmp_path: Path, endpoint: str) -> None:
+    actor = ActorThread(tmp_path / "actor", endpoint)
+    learn(tmp_path / "learner", endpoint)
+    actor.join()
+    out = tmp_path / "learner"
+    serving = Serving(make_learner(out, first_actor(out, endpoint, None, Stopping(), lambda _: None), CONFIG), endpoint)
+    late = ActorThread(tmp_path / "late", endpoint, 1)
+    deadline = time.monotonic() + PATIENCE_S
+    while not any(peer.wants for peer in list(serving.end._peers.values())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    serving.run(Stopping())
+    assert late.join()["steps"] == 0
+
+
 def test_two_actors_feed_one_learner_with_other_episodes(tmp_path: Path, endpoint: str) -> None:
     first = ActorThread(tmp_path / "first", endpoint, 0, max_steps=60)  # the learner needs the second for the rest
     second = ActorThread(tmp_path / "second", endpoint, 1, after=lambda: first.delivered())

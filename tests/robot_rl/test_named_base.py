@@ -67,7 +67,7 @@ def test_a_base_that_is_none_is_one_line(name: str, says: str) -> None:
 def test_a_policy_finds_its_base_again(name: str, tmp_path: Path) -> None:
     agent = RLPD(LearnerConfig(actor="residual", width=8), 2, 1, base=find_base(name, 1))
     save_policy(tmp_path, agent, Interface("point", 2, 1))
-    loaded, _ = load_policy(tmp_path)
+    loaded, _ = load_policy(tmp_path, name)
     assert isinstance(loaded, RLPD) and loaded.base is not None and agent.base is not None
     assert loaded.base.version == agent.base.version
     assert loaded.base.act(SEEN) == agent.base.act(SEEN)
@@ -79,7 +79,28 @@ def test_a_base_that_has_changed_since_is_refused(tmp_path: Path) -> None:
     about = json.loads((tmp_path / "base" / "policy.json").read_text())
     (tmp_path / "base" / "policy.json").write_text(json.dumps({**about, "version": "scripted-0123"}))
     with pytest.raises(ValueError, match="not what it learned over"):
-        load_policy(tmp_path)
+        load_policy(tmp_path, HALFWAY)
+
+
+@pytest.mark.parametrize("name", ["os:abort", "lerobot:somewhere", HALFWAY])
+def test_a_folder_does_not_choose_what_code_is_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = RLPD(LearnerConfig(actor="residual", width=8), 2, 1, base=find_base("zero", 1))
+    save_policy(tmp_path, agent, Interface("point", 2, 1))
+    (tmp_path / "base" / "policy.json").write_text(json.dumps({"kind": "named", "name": name, "version": "any"}))
+    monkeypatch.setattr("robot_rl.policy.find_base", lambda *_: pytest.fail("it was looked for"))
+    for trusted in ("", "zero", "another:one"):
+        with pytest.raises(ValueError, match="if you trust that"):
+            load_policy(tmp_path, trusted)
+
+
+def test_a_lerobot_folder_does_not_choose_what_is_imported(tmp_path: Path) -> None:
+    features = {"input_features": {"observation.state": {}}, "output_features": {"action": {"shape": [1]}}}
+    (tmp_path / "config.json").write_text(json.dumps(features))
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "policy_postprocessor.json").write_text('{"steps": [{"registry_name": "device_processor"}]}')
+    (tmp_path / "policy_preprocessor.json").write_text('{"steps": [{"class": "subprocess.Popen"}]}')
+    with pytest.raises(ValueError, match=r"names a class to import \(subprocess.Popen\)"):
+        find_base(f"lerobot:{tmp_path}", 1)
 
 
 def test_training_over_a_script_needs_no_demonstrations_and_begins_as_good_as_it(
@@ -91,7 +112,9 @@ def test_training_over_a_script_needs_no_demonstrations_and_begins_as_good_as_it
     first = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
     assert first["success"] == 1.0
     assert json.loads((out / "policy" / "base" / "policy.json").read_text())["name"] == HALFWAY
-    assert result(capsys, "eval", out, "--episodes", 5, "--workers", 1)["success"] == 1.0
+    assert result(capsys, "eval", out, "--episodes", 5, "--workers", 1, "--base", HALFWAY)["success"] == 1.0
+    assert main(["eval", str(out)]) == 2
+    assert f"robot-rl eval --base {HALFWAY}" in capsys.readouterr().err
 
 
 def test_training_over_what_train_bc_made(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 
 import pytest
@@ -17,15 +16,8 @@ from hardware.fakes import shifted
 from hardware.geometry import IDENTITY_POSE, pose_distance
 from hardware.interfaces import ZERO6, ArmReference
 from robot_rl_nodes.ros2_control_arm import Ros2ControlArm
-from tests.hardware.arms.rig import Simulator
+from tests.hardware.arms.rig import Simulator, wait_until
 from tests.ros.controlled_arm import controlled_arm, controlled_cell
-
-
-def wait_until(condition, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
 
 
 @pytest.fixture(name="bench")

@@ -21,6 +21,8 @@ from hardware.arms.so101_bus import COUNTS, SIGNS, ZEROS_RAD
 from hardware.cell import Cell, load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import ControllerSettings
+from hardware.fakes import shifted
+from hardware.interfaces import Arm, ArmReference
 from tests.hardware.arms.servo_bus import ServoBus
 
 ROOT = Path(__file__).parents[3]
@@ -112,6 +114,22 @@ class Simulator:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "it never came"
+        time.sleep(0.005)
+
+
+def stream(arm: Arm, clock: SimulatorClock, ticks: int, speed_m_s: float = 0.0) -> None:
+    """References at 100 Hz that rise at a speed."""
+    start, began_s = arm.read(), clock.now()
+    for tick in range(1, ticks + 1):
+        pose = shifted(start.T_base_ee, (0.0, 0.0, 0.01 * tick * speed_m_s))
+        arm.command(ArmReference(pose, (0.0, 0.0, speed_m_s, 0.0, 0.0, 0.0), start.gripper_width_m))
+        clock.sleep_until(began_s + 0.01 * tick)
 
 
 class FrankaSimulator(Simulator):

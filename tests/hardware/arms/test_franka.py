@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,11 +13,10 @@ from hardware.arms.franka import HOLD_S, FrankaArm
 from hardware.cell import cell_file, load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import ControllerSettings
-from hardware.fakes import shifted
 from hardware.geometry import IDENTITY_POSE, pose_distance
 from hardware.interfaces import ZERO6, ArmReference
 from robot_rl.cli import main
-from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock
+from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock, stream, wait_until
 
 
 @pytest.fixture(name="simulator")
@@ -40,21 +38,6 @@ def a_connected_arm(simulator, clock):
     clock.follow(arm)
     yield arm
     arm.close()
-
-
-def wait_until(condition, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
-
-
-def stream(arm, clock, ticks, speed_m_s=0.0):
-    start = arm.read()
-    for tick in range(1, ticks + 1):
-        pose = shifted(start.T_base_ee, (0.0, 0.0, 0.01 * tick * speed_m_s))
-        arm.command(ArmReference(pose, (0.0, 0.0, speed_m_s, 0.0, 0.0, 0.0), start.gripper_width_m))
-        clock.sleep_until(clock.now() + 0.01)
 
 
 def test_the_controllers_end_effector_is_the_one_of_the_arms_model(arm):

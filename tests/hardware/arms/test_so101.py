@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import mujoco
@@ -20,7 +19,7 @@ from hardware.doctor import Level
 from hardware.fakes import shifted
 from hardware.geometry import IDENTITY_POSE, pose_add, pose_distance
 from hardware.interfaces import ZERO6, ArmReference
-from tests.hardware.arms.rig import SimulatorClock, so101_bus
+from tests.hardware.arms.rig import SimulatorClock, so101_bus, wait_until
 from tests.hardware.arms.servo_bus import STATUS, TORQUE
 
 BODIES = (
@@ -55,13 +54,6 @@ def a_connected_arm(bench, clock):
     clock.follow(bus, bus)
     yield arm
     arm.close()
-
-
-def wait_until(condition, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
 
 
 def hold(arm, clock, pose, ticks, width_m=0.09):

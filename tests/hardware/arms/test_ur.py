@@ -25,7 +25,7 @@ from hardware.fakes import shifted
 from hardware.geometry import IDENTITY_POSE, pose_distance
 from hardware.interfaces import ZERO6, ArmReference
 from robot_rl.cli import main
-from tests.hardware.arms.rig import ROOT, SimulatorClock, UrSimulator
+from tests.hardware.arms.rig import ROOT, SimulatorClock, UrSimulator, stream, wait_until
 
 PUBLISHED = (
     *((0.0, 0.1625, 0.5), (-0.425, 0.0, 0.0), (-0.3922, 0.0, 0.0)),
@@ -53,21 +53,6 @@ def a_connected_arm(simulator, clock):
     clock.follow(arm)
     yield arm
     arm.close()
-
-
-def wait_until(condition, timeout_s=30.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.005)
-
-
-def stream(arm, clock, ticks, speed_m_s=0.0):
-    start, began_s = arm.read(), clock.now()
-    for tick in range(1, ticks + 1):
-        pose = shifted(start.T_base_ee, (0.0, 0.0, 0.01 * tick * speed_m_s))
-        arm.command(ArmReference(pose, (0.0, 0.0, speed_m_s, 0.0, 0.0, 0.0), start.gripper_width_m))
-        clock.sleep_until(began_s + 0.01 * tick)
 
 
 def test_the_models_kinematics_are_the_published_ones():
