@@ -12,6 +12,7 @@ from threading import Event, Thread
 
 from hardware.cell import load_cell
 from hardware.guard_process import take_priority
+from hardware.interfaces import ResetError, ResetPlan, RobotObservation
 from robot_rl_nodes.node_table import NodeSpec, ProcessSpec, twin_nodes
 from robot_rl_nodes.ros import PRIORITY
 from robot_rl_nodes.ros_robot import RosRobot
@@ -85,6 +86,19 @@ def ask_patiently(robot: RosRobot, do: str, limit_s: float = 20.0) -> str:
             if robot.clock.now() > deadline_s:
                 raise
         robot.clock.sleep_until(robot.clock.now() + 0.1)
+
+
+def reset_patiently(robot: RosRobot, plan: ResetPlan, limit_s: float = 20.0) -> RobotObservation:
+    """As an operator does whose computer is busy: when the guard has missed ticks (S25), clear the stop and go on.
+    Raises the last refusal."""
+    deadline_s = robot.clock.now() + limit_s
+    while True:
+        try:
+            return robot.reset(plan)
+        except ResetError as error:
+            if "S25" not in str(error) or robot.clock.now() > deadline_s:
+                raise
+        ask_patiently(robot, "resume")
 
 
 class RobotOfItsOwnCell(RosRobot):

@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed; `make test-ros` run
 from hardware.cell import cell_file, load_cell
 from hardware.interfaces import GuardMode, ResetError, ResetPlan
 from robot_rl_nodes.ros_robot import RosRobot
-from tests.ros.ros_cell import RosCell, ask_patiently
+from tests.ros.ros_cell import RosCell, ask_patiently, reset_patiently
 
 
 def test_an_actor_does_not_engage_the_arm(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_an_actor_does_not_engage_the_arm(tmp_path: Path) -> None:
             robot.reset(here)
         assert robot.observe().executed.mode is GuardMode.DISARMED
         ask_patiently(robot, "engage")
-        assert robot.reset(here).executed.mode is GuardMode.ARMED
+        assert reset_patiently(robot, here).executed.mode is GuardMode.ARMED
     finally:
         if robot is not None:
             robot.close()
