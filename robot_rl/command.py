@@ -75,17 +75,22 @@ class Command:
         """The environment of ``env`` or ``task``; ``kwargs`` and cameras are for ours, ``env_kwargs`` for any."""
         from robot_rl.rollout import EnvSpec
 
+        if self.env is not None:
+            return EnvSpec(self.env, self.further)
+        if self.cameras:
+            kwargs |= {"cameras": self.cameras, "image_size": self.image_size, "frame": "base", "tracked": False}
+        return EnvSpec(task_id(self.task), {**kwargs, **self.further})
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """What ``env_kwargs`` says."""
         try:
             further = json.loads(self.env_kwargs)
         except json.JSONDecodeError:
             further = None
         if not isinstance(further, dict):
             raise ValueError(f"--env-kwargs is '{self.env_kwargs}': give a JSON object, as '{{\"jitter_s\": 0.05}}'")
-        if self.env is not None:
-            return EnvSpec(self.env, further)
-        if self.cameras:
-            kwargs |= {"cameras": self.cameras, "image_size": self.image_size, "frame": "base", "tracked": False}
-        return EnvSpec(task_id(self.task), {**kwargs, **further})
+        return further
 
     @property
     def views(self) -> dict[str, int]:

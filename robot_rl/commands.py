@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from robot_rl.command import Command, Configured, FromDemonstrations, say
+from robot_rl.command import TWIN, Command, Configured, FromDemonstrations, say
 from robot_rl.config import CloningConfig, ComputeConfig, TrainConfig, seeing
 
 if TYPE_CHECKING:
@@ -153,9 +153,9 @@ class Evaluate(Command):
         from robot_rl.policy import Interface, load_policy
 
         _, interface = load_policy(self.policy, self.base)
-        own = None if self.env or self.task else spec_of_run(self.policy)
+        own = None if self.task else spec_of_run(self.policy, self.env)
         self.task = self.task or interface.task
-        spec = own or self.env_spec()
+        spec = dataclasses.replace(own, kwargs={**own.kwargs, **self.further}) if own else self.env_spec()
         env = spec.make()
         require_fit(self.policy, interface, Interface.of(env))
         env.close()
@@ -200,11 +200,18 @@ def write_config(out: Path, spec: EnvSpec, seed: int) -> None:
     (out / "config.json").write_text(json.dumps({"env": dataclasses.asdict(spec), "seed": seed}, indent=1))
 
 
-def spec_of_run(folder: Path) -> EnvSpec | None:
-    """The environment that the run around a policy was trained in; None where no run is around it."""
+def spec_of_run(folder: Path, named: str | None = None) -> EnvSpec | None:
+    """The environment that the run around a policy was trained in; None where no run is around it, or the user
+    ``named`` another. A module or namespace in its id is imported, and no folder chooses what is run here: ValueError
+    where that is neither the twin's nor what the user named."""
     from robot_rl.rollout import EnvSpec
 
     for place in (folder, folder.parent):
         if (place / "config.json").exists():
-            return EnvSpec(**json.loads((place / "config.json").read_text())["env"])
+            spec = EnvSpec(**json.loads((place / "config.json").read_text())["env"])
+            if named is None and not spec.id.startswith(f"{TWIN}:") and set(spec.id) & set(":/"):
+                raise ValueError(
+                    f"'{folder}' was trained in '{spec.id}'; making that runs code: if you trust it, --env {spec.id}"
+                )
+            return spec if named in (None, spec.id) else None
     return None

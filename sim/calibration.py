@@ -11,9 +11,10 @@ from mujoco import minimize
 
 from hardware.geometry import pose_delta
 from hardware.interfaces import ArmState
+from hardware.toml_dataclass import nearest
 from robot_rl.episodes import read_episode
 from robot_rl.types import Episode
-from sim.parameters import BOUNDS, TwinParameters
+from sim.parameters import BOUNDS, FITTED, TwinParameters
 from sim.replay import carried_out, reports_of
 
 SCALES = np.repeat([0.001, 0.005, 0.01, 0.05, 2.0, 0.2], 3)
@@ -44,7 +45,7 @@ class Calibration:
 
 def calibrate(
     paths: Sequence[Path],
-    free: Sequence[str] = tuple(BOUNDS),
+    free: Sequence[str] = FITTED,
     max_iter: int = 14,
     say: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
@@ -54,7 +55,8 @@ def calibrate(
     guard and driver as well). Raises ``ValueError`` (one line) as :func:`sim.replay.replay` does.
     """
     for name in free:
-        TwinParameters.of({name: getattr(START, name, 0.0)})  # says which there are
+        if name not in FITTED:
+            raise ValueError(f"'{name}' cannot be fitted; {nearest(name, FITTED)} (there are {', '.join(FITTED)})")
     episodes = [(path, read_episode(path)) for path in paths]
     if not episodes or not free:
         raise ValueError("nothing to fit: give episodes of the twin, and parameters")

@@ -112,9 +112,9 @@ class CalibrateTwin(Command):
 
         from robot_rl.command import say
         from sim.calibration import calibrate
-        from sim.parameters import BOUNDS
+        from sim.parameters import FITTED
 
-        found = calibrate(self.episodes, self.parameters or tuple(BOUNDS), say=say)
+        found = calibrate(self.episodes, self.parameters or FITTED, say=say)
         twin = json.dumps({"twin": found.parameters.changes()})
         say(f"to have that twin: --env-kwargs '{twin}'")
         return dataclasses.asdict(found)

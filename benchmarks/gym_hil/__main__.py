@@ -68,7 +68,7 @@ def run_one(options: GymHil, variant: str, seed: int) -> None:
     shown = ("--demo-policy", DEMONSTRATOR, "--episodes", options.demos)
     learning = ("--preset", options.preset, "--env-steps", options.env_steps)
     trained = robot_rl("train", *environment, *shown, *learning, "--seed", seed, "--out", out)
-    test = ("--episodes", options.episodes, "--seed", seed)
+    test = ("--env", env, "--episodes", options.episodes, "--seed", seed)
     outcome = {
         "variant": variant,
         "env": env,

@@ -99,14 +99,16 @@ class HilBench:
         _keep(self._file(task, method, seed), result)
 
     def _try_elsewhere(self, task: str, method: str, seed: int) -> None:
-        from benchmarks.hil_bench.robustness import CHANGES, success_in
+        from benchmarks.hil_bench.robustness import changes_of, success_in
 
         path = self._file(task, method, seed)
         path, policy = path.parent / "robustness" / path.name, self.runs / self.people / path.stem / "policy"
         if path.exists() or not policy.exists():  # another project's learner leaves no policy
             return
         print(f"trying {path.stem} elsewhere", file=sys.stderr, flush=True)
-        found = {name: success_in(changes, policy, task, seed, self.robustness) for name, changes in CHANGES.items()}
+        found = {
+            name: success_in(changes, policy, task, seed, self.robustness) for name, changes in changes_of(task).items()
+        }
         path.parent.mkdir(exist_ok=True)
         what = {"task": task, "method": method, "seed": seed, "people": self.people, "episodes": self.robustness}
         _keep(path, {**what, "success": found})

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.hil_bench.tasks import TASKS
 from robot_rl.command import task_id
 from robot_rl.evaluate import evaluate_in_processes
 from robot_rl.rollout import EnvSpec
@@ -23,8 +24,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     "stiffness × 0.7": {"twin": {"stiffness": 0.7}},
     "stiffness × 1.4": {"twin": {"stiffness": 1.4}},
     "joints rub, 1 N m": {"twin": {"joint_friction_nm": 1.0}},
+    "0.2 mm less play": {"twin": {"clearance_m": -0.0002}},
+    "pushed, 10 N": {"twin": {"push_n": 10.0}},
 }
 """What differs from the twin of the training, whose commands are 20 ms late."""
+
+
+def changes_of(task: str) -> dict[str, dict[str, Any]]:
+    """Those of :data:`CHANGES` that mean something in ``task``."""
+    inserts = TASKS[task].inserts
+    return {name: what for name, what in CHANGES.items() if inserts or "clearance_m" not in what.get("twin", {})}
 
 
 def success_in(changes: Mapping[str, Any], policy: Path, task: str, seed: int, episodes: int) -> float:
@@ -39,6 +48,8 @@ def table(results: Iterable[Mapping[str, Any]]) -> str:
         groups[result["task"], result["method"]].append(result["success"])
     rows = [f"| task | method | runs | {' | '.join(CHANGES)} |", "|---" * (3 + len(CHANGES)) + "|"]
     for (task, method), runs in sorted(groups.items()):
-        cells = [f"{statistics.median(run[name] for run in runs):.0%}" for name in CHANGES]
+        shared = {name for name in CHANGES if all(name in run for run in runs)}
+        shares = {name: f"{statistics.median(run[name] for run in runs):.0%}" for name in shared}
+        cells = [shares.get(name, "–") for name in CHANGES]
         rows.append(f"| {task} | `{method}` | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(rows)

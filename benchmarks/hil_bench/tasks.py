@@ -25,6 +25,8 @@ class BenchTask:
     """What putting the scene back costs a person; none where the tool stays in the hand."""
     robot_reset_s: float = 3.0
     """What driving back to the start takes a robot."""
+    inserts: bool = False
+    """Whether a part goes into a hole."""
     label_s: float = 1.0
     """What saying whether it succeeded costs a person."""
 
@@ -32,9 +34,9 @@ class BenchTask:
 TASKS = {
     task.name: task
     for task in (
-        BenchTask("peg_insertion", 10_000, person_reset_s=0.0),
-        BenchTask("connector_insertion", 10_000, person_reset_s=0.0),
-        BenchTask("pick_and_insert", 20_000, person_reset_s=5.0),
+        BenchTask("peg_insertion", 10_000, person_reset_s=0.0, inserts=True),
+        BenchTask("connector_insertion", 10_000, person_reset_s=0.0, inserts=True),
+        BenchTask("pick_and_insert", 20_000, person_reset_s=5.0, inserts=True),
         BenchTask("pick_cube", 6_000, person_reset_s=3.0),
         BenchTask("reach", 2_500, person_reset_s=0.0),
     )

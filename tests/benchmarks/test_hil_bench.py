@@ -253,8 +253,10 @@ def test_results_that_are_there_are_not_made_again_and_tuning_seeds_are_kept_apa
 def test_every_changed_twin_can_be_made() -> None:
     from robot_rl.rollout import EnvSpec
 
-    for changes in robustness.CHANGES.values():
-        EnvSpec("sim:Reach-v0", changes).make().close()
+    assert set(robustness.changes_of("peg_insertion")) - set(robustness.changes_of("reach")) == {"0.2 mm less play"}
+    for task, env_id in (("reach", "sim:Reach-v0"), ("peg_insertion", "sim:PegInsertion-v0")):
+        for changes in robustness.changes_of(task).values():
+            EnvSpec(env_id, changes).make().close()
 
 
 def test_the_tasks_are_the_twins() -> None:

@@ -51,11 +51,11 @@ def test_recorded_demos_make_a_base_that_is_evaluated_on_its_own_environment(
 ) -> None:
     made = result(capsys, "train-bc", "--env", ENV, "--demos", demos, "--out", tmp_path / "bc", "--cloning.steps", 500)
     assert made["demos"] == 6
-    tested = result(capsys, "eval", tmp_path / "bc", "--episodes", 20, "--workers", 1)
+    tested = result(capsys, "eval", tmp_path / "bc", "--env", ENV, "--episodes", 20, "--workers", 1)
     assert tested["task"] == ENV and tested["episodes"] == 20
     assert tested["success_low"] <= tested["success"] <= tested["success_high"]
     assert tested["success"] >= 0.5, "a clone of a straight line should mostly arrive"
-    again = result(capsys, "eval", tmp_path / "bc", "--episodes", 20, "--workers", 2)
+    again = result(capsys, "eval", tmp_path / "bc", "--env", ENV, "--episodes", 20, "--workers", 2)
     assert again == tested, "deterministic results must not depend on how the episodes are shared out"
     assert cli.main(["eval", str(tmp_path / "bc"), "--env", "Pendulum-v1"]) == 2
     err = capsys.readouterr().err
@@ -104,7 +104,7 @@ def test_a_policy_over_a_base_is_trained_and_evaluated_as_one(
     made = result(capsys, *arguments, "--env-steps", 90)
     assert made["updates"] == 41 and (out / "policy" / "base" / "policy.json").exists()
     moved = out.rename(tmp_path / "moved")
-    tested = result(capsys, "eval", moved, "--episodes", 10, "--workers", 1)
+    tested = result(capsys, "eval", moved, "--env", ENV, "--episodes", 10, "--workers", 1)
     assert tested["task"] == ENV and tested["episodes"] == 10
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from robot_rl.cli import main
+from robot_rl.commands import spec_of_run, write_config
 from robot_rl.config import LearnerConfig
 from robot_rl.named_base import find_base
 from robot_rl.policy import Interface, load_policy, save_policy
 from robot_rl.rlpd import RLPD
+from robot_rl.rollout import EnvSpec
 from tests.robot_rl import scripted_base
 
 HALFWAY = "tests.robot_rl.scripted_base:halfway"
@@ -93,6 +95,21 @@ def test_a_folder_does_not_choose_what_code_is_run(name: str, tmp_path: Path, mo
             load_policy(tmp_path, trusted)
 
 
+def test_a_runs_folder_does_not_choose_the_module_of_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange, ours = EnvSpec("stranger:Env-v0", {"n": 1}), EnvSpec("sim:Reach-v0")
+    for spec in (strange, EnvSpec("stranger/Env-v0")):
+        write_config(tmp_path, spec, seed=0)
+        with pytest.raises(ValueError, match=f"runs code: if you trust it, --env {spec.id}"):
+            spec_of_run(tmp_path / "policy")
+        assert spec_of_run(tmp_path, spec.id) == spec
+        assert spec_of_run(tmp_path, ours.id) is None
+    for spec in (ours, EnvSpec("Pendulum-v1")):
+        write_config(tmp_path, spec, seed=0)
+        assert spec_of_run(tmp_path) == spec
+
+
 def test_a_lerobot_folder_does_not_choose_what_is_imported(tmp_path: Path) -> None:
     features = {"input_features": {"observation.state": {}}, "output_features": {"action": {"shape": [1]}}}
     (tmp_path / "config.json").write_text(json.dumps(features))
@@ -112,8 +129,9 @@ def test_training_over_a_script_needs_no_demonstrations_and_begins_as_good_as_it
     first = json.loads((out / "metrics.jsonl").read_text().splitlines()[0])
     assert first["success"] == 1.0
     assert json.loads((out / "policy" / "base" / "policy.json").read_text())["name"] == HALFWAY
-    assert result(capsys, "eval", out, "--episodes", 5, "--workers", 1, "--base", HALFWAY)["success"] == 1.0
-    assert main(["eval", str(out)]) == 2
+    test = ("eval", out, *POINT, "--episodes", 5, "--workers", 1)
+    assert result(capsys, *test, "--base", HALFWAY)["success"] == 1.0
+    assert main([str(word) for word in test]) == 2
     assert f"robot-rl eval --base {HALFWAY}" in capsys.readouterr().err
 
 

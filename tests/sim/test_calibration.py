@@ -12,6 +12,7 @@ from sim.calibration import calibrate
 from sim.envs import make
 from sim.parameters import TwinParameters
 from sim.replay import replay
+from sim.world import RendererUnavailable
 from tests.sim.test_replay import record
 
 
@@ -47,6 +48,50 @@ def test_parameters_are_found_again_and_the_others_left(tmp_path: Path) -> None:
     assert found.position_error_after_m < 0.1 * found.position_error_before_m
 
 
+def test_a_push_moves_the_hand_and_is_repeated_exactly(tmp_path: Path) -> None:
+    at = {}
+    for push_n in (0.0, 10.0):
+        env = EnvSpec("sim:Reach-v0", {"twin": {"push_n": push_n}}).make()
+        env.reset(seed=3)
+        at[push_n] = np.array([env.step(np.zeros(6)) and env.latest.arm.T_base_ee.position_m for _ in range(25)])
+        env.close()
+    aside = np.linalg.norm(at[10.0] - at[0.0], axis=1)
+    assert 0.002 < aside.max() < 0.02 and np.median(aside) < 0.001, "it is let go again"
+    (path,) = record(tmp_path, "sim:Reach-v0", 1, twin={"push_n": 10.0}, max_steps=25)
+    assert replay(path).exact
+
+
+def test_more_play_in_the_hole_is_a_thinner_peg() -> None:
+    sizes = []
+    for task in ("peg_insertion", "pick_and_insert", "connector_insertion"):
+        plain, loose = (make(task, twin={"clearance_m": play}).task.world.model for play in (0.0, 0.0003))  # type: ignore[attr-defined]
+        changed = np.flatnonzero((plain.geom_size != loose.geom_size).any(1))
+        assert np.allclose((plain.geom_size - loose.geom_size)[changed], (0.0003, 0.0003, 0.0))
+        sizes.append(len(changed))
+    assert sizes == [1, 1, 3]
+    with pytest.raises(ValueError, match="nothing is inserted in this task"):
+        make("reach", twin={"clearance_m": 0.0003})
+
+
+def test_light_and_cameras_change_what_is_seen_and_nothing_else() -> None:
+    pictures, places = {}, set()
+    for name, value in (("light", 1.0), ("light", 0.5), ("camera_shift_m", 0.02)):
+        env = make("reach", cameras=("front", "wrist"), twin={name: value})
+        try:
+            pictures[name, value] = env.reset(seed=3)[0]
+        except RendererUnavailable as missing:
+            pytest.skip(str(missing))
+        env.step(np.full(6, 0.5))
+        places.add(env.latest.arm.T_base_ee.position_m)
+        env.close()
+    assert len(places) == 1
+    plain, dark, aside = pictures.values()
+    for view in ("front", "wrist"):
+        assert dark[view].mean() < 0.7 * plain[view].mean()
+        assert aside[view].mean() == pytest.approx(plain[view].mean(), rel=0.1)
+        assert (aside[view] != plain[view]).mean() > 0.05
+
+
 def test_unknown_or_impossible_parameters_are_refused() -> None:
     with pytest.raises(ValueError, match="no parameter 'stifness'; did you mean 'stiffness'"):
         make("reach", twin={"stifness": 1.0})
@@ -54,5 +99,7 @@ def test_unknown_or_impossible_parameters_are_refused() -> None:
         TwinParameters.of({"delay_s": 2.0})
     with pytest.raises(ValueError, match="stiffness is 'soft'; allowed are"):
         make("reach", twin={"stiffness": "soft"})  # type: ignore[dict-item]
-    with pytest.raises(ValueError, match="did you mean 'delay_s'"):
+    with pytest.raises(ValueError, match="'delay' cannot be fitted; did you mean 'delay_s'"):
         calibrate([], ("delay",))
+    with pytest.raises(ValueError, match="'light' cannot be fitted"):
+        calibrate([], ("light",))

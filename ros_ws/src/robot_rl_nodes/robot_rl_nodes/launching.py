@@ -30,7 +30,7 @@ def actions(nodes: Sequence[ProcessSpec]) -> list[Any]:
 
         common = {"output": "screen", "respawn": node.restarts, "respawn_delay": 1.0, "on_exit": on_exit}
         if isinstance(node, NodeSpec):  # Namespaces and remaps of a launch file that includes ours reach it.
-            made.append(Node(executable=sys.executable, arguments=node.arguments, **common))
+            made.append(Node(executable=sys.executable, exec_name=node.name, arguments=node.arguments, **common))
         else:
-            made.append(ExecuteProcess(cmd=node.command, **common))
+            made.append(ExecuteProcess(cmd=node.command, name=node.name, **common))
     return made
