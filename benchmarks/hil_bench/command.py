@@ -106,9 +106,8 @@ class HilBench:
         if path.exists() or not policy.exists():  # another project's learner leaves no policy
             return
         print(f"trying {path.stem} elsewhere", file=sys.stderr, flush=True)
-        found = {
-            name: success_in(changes, policy, task, seed, self.robustness) for name, changes in changes_of(task).items()
-        }
+        changed = changes_of(task).items()
+        found = {name: success_in(changes, policy, task, seed, self.robustness) for name, changes in changed}
         path.parent.mkdir(exist_ok=True)
         what = {"task": task, "method": method, "seed": seed, "people": self.people, "episodes": self.robustness}
         _keep(path, {**what, "success": found})
