@@ -49,7 +49,8 @@ def make(
     them an individual. ``cameras`` names views of the scene that become observations. ``reset`` places the arm or moves
     it through the guard. The delays, and up to ``jitter_s`` more each time, are the clock's. ``twin`` has what
     :class:`sim.parameters.TwinParameters` has: fitted, or to see what a policy bears. ``meshes`` names a robot of
-    ``mujoco-menagerie`` to draw the arm as. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError`` for an unknown name.
+    ``mujoco-menagerie`` to draw the arm as. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError``
+    for an unknown name.
     """
     scene, parameters = make_task(task, meshes=meshes), TwinParameters.of(twin)
     parameters.apply(scene.world)

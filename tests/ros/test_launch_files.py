@@ -1,9 +1,15 @@
-"""The launch files as far as they read without a ROS installation: every argument is one that the nodes take."""
+"""The launch files: as far as they read without a ROS installation, and where there is one, by ``ros2 launch``."""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +17,7 @@ import pytest
 from robot_rl_nodes import node_table
 from robot_rl_nodes.launching import ends_all
 from robot_rl_nodes.topics import TOPICS, recorded
+from tests.ros.ros_cell import domain
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 
@@ -54,3 +61,32 @@ def test_a_launch_ends_with_its_guard_with_a_failed_actor_and_with_the_learner_t
 
 def test_a_launch_goes_on_without_a_camera():
     assert not ends_all("camera_front", 1)
+
+
+@pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 is not installed: source a ROS 2 installation")
+def test_ros2_launch_starts_a_camera_again_and_ends_with_the_guard(tmp_path):
+    said = tmp_path / "said"
+
+    def started(name: str, times: int) -> int:
+        """The number of the process, once it has been started so often."""
+        deadline = time.monotonic() + 120.0
+        while len(found := re.findall(rf"\[{name}-\d\]: process started with pid \[(\d+)\]", said.read_text())) < times:
+            assert time.monotonic() < deadline and launch.poll() is None, said.read_text()
+            time.sleep(0.1)
+        return int(found[-1])
+
+    command = ["ros2", "launch", str(LAUNCH / "twin.launch.py"), "task:=reach"]
+    with said.open("w") as log:
+        environment = {**os.environ, "ROS_DOMAIN_ID": domain()}
+        launch = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        try:
+            for name in ("twin", "camera_front", "camera_wrist", "teleop", "arm"):
+                started(name, 1)
+            os.kill(started("camera_front", 1), signal.SIGKILL)
+            started("camera_front", 2)
+            os.kill(started("arm", 1), signal.SIGKILL)
+            launch.wait(60.0)
+        finally:
+            launch.send_signal(signal.SIGINT)
+            launch.wait(60.0)
+    assert "process[arm-5] was required: shutting down" in said.read_text()

@@ -67,14 +67,22 @@ def env(cell):
     env.close()
 
 
+def late(env):
+    """Whether the guard holds since this computer was too busy for it (S25): no fault of what is tested."""
+    return "S25" in env.latest.executed.reason
+
+
 def test_an_episode_over_topics(env):
-    observation, info = env.reset(seed=3)
-    assert observation["front"].shape == (128, 128, 3)
-    assert observation["front"].std() > 1.0  # A picture, not a colour.
-    for _ in range(50):
-        action = env.task.mirror.task.blind_action(env.latest)
-        observation, reward, terminated, truncated, info = env.step(action)
-        if terminated or truncated:
+    for _ in range(5):
+        observation, info = env.reset(seed=3)
+        assert observation["front"].shape == (128, 128, 3)
+        assert observation["front"].std() > 1.0  # A picture, not a colour.
+        for _ in range(50):
+            action = env.task.mirror.task.blind_action(env.latest)
+            observation, reward, terminated, truncated, info = env.step(action)
+            if terminated or truncated:
+                break
+        if not late(env):
             break
     assert (terminated, reward, info["source"]) == (True, 1.0, Source.POLICY)
 
@@ -108,7 +116,10 @@ def test_s21_garbage_on_the_command_topic_does_not_stop_the_node(env):
     time.sleep(0.3)
     assert env.robot.observe().executed.mode is GuardMode.HOLD
     env.robot.ask("reset")
-    env.reset(seed=6)
+    for _ in range(5):
+        env.reset(seed=6)
+        if not late(env):
+            break
     assert env.latest.executed.mode < GuardMode.HOLD
 
 
