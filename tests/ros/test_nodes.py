@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from threading import Event
 
 import numpy as np
 import pytest
@@ -143,3 +144,23 @@ def test_the_profile_and_the_discovery_range_are_set(env):
     assert os.environ["ROS_PYTHON_CHECK_FIELDS"] == "1"
     assert any(name in os.environ for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"))
     assert topics.TICK.name in dict(env.robot.node.get_topic_names_and_types()).__str__()
+
+
+def test_a_node_is_not_taken_away_under_a_callback_that_does_not_return(monkeypatch):
+    """Python ended without a word where one was, on a busy machine."""
+    from robot_rl_nodes import ros
+
+    ros.start()
+    entered, go_on = Event(), Event()
+    node = rclpy.create_node("stuck")
+    node.create_timer(0.01, lambda: (entered.set(), go_on.wait(60.0)))
+    spinning = ros.Spinning(node)
+    assert entered.wait(60.0)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(ros, "_END_S", 0.1)
+        spinning.close()
+    assert node.count_publishers("anything") == 0
+    go_on.set()
+    spinning.close()
+    with pytest.raises(RuntimeError, match="destruction"):  # rclpy's InvalidHandle.
+        node.count_publishers("anything")

@@ -21,7 +21,7 @@ MISSING = (
     "rclpy is not installed: source a ROS 2 installation (Humble, Jazzy, Kilted), or without one "
     "pip install 'robot-rl[ros]'"
 )
-_SPIN_S = 0.5
+_SPIN_S, _END_S = 0.5, 30.0
 PRIORITY = 10
 """Of nodes that are up: below the guard's, above all that keeps no time. Loading what a node needs keeps none."""
 
@@ -94,7 +94,10 @@ class Spinning:
         atexit.unregister(self.close)
         self._stop.set()
         self._executor.wake()
-        self._thread.join(2.0 * _SPIN_S)
+        self._thread.join(_END_S)
+        if self._thread.is_alive():  # What is taken away under a spinning executor is used after its end: a crash.
+            self.node.get_logger().error(f"a callback does not return in {_END_S:g} s; this node is left as it is")
+            return
         self._executor.remove_node(self.node)
         self._executor.shutdown(0.0)
         self.node.destroy_node()
