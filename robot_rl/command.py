@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from robot_rl.cli import nearest
-from robot_rl.config import TrainConfig
+from robot_rl.config import PATCHES, TrainConfig
 from robot_rl.presets import preset
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Command:
         if self.env is not None:
             return EnvSpec(self.env, self.further)
         if self.cameras:
+            if self.image_size <= 0 or self.image_size % PATCHES:
+                raise ValueError(f"--image-size is {self.image_size}: give a multiple of {PATCHES}, as 64 or 128")
             kwargs |= {"cameras": self.cameras, "image_size": self.image_size, "frame": "base", "tracked": False}
         return EnvSpec(task_id(self.task), {**kwargs, **self.further})
 

@@ -78,10 +78,12 @@ class Train(FromDemonstrations, Configured):
         from robot_rl.metrics import TrainingProgress
         from robot_rl.train import train
 
+        person: dict[str, Any] = {"person": self.skill, "takeover": self.takeover} if self.config.person else {}
+        if self.env is None:
+            self.env_spec(**person).make().close()  # What cannot be made is refused before anybody demonstrates.
         out = self.folder(f"{self.name()}-{self.preset}")
         shown = self.demonstrations(out / "demos") if self.demos or self.demo_policy or self.env is None else []
         base, config = None, seeing(self.config, self.views) if self.cameras else self.config
-        person: dict[str, Any] = {"person": self.skill, "takeover": self.takeover} if config.person else {}
         if self.classifier is not None:
             person["classifier"] = str(self.classifier)
             config, shown = self._judged(config, shown)

@@ -11,6 +11,9 @@ from typing import Any, Literal
 from robot_rl.cloning_config import CloningConfig
 from robot_rl.reward import RewardWeights
 
+PATCHES = 16
+"""Along each side of an image, whatever its size: what an encoder costs hardly depends on the size."""
+
 
 @dataclass(frozen=True)
 class ResidualConfig:

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from robot_rl.config import PATCHES
+
 SHIFT_PX = 4
 """Pad of the random shift (DrQ, arXiv 2004.13649, sec. 4.1)."""
-GRID = 16
-"""Patches along each side of an image, whatever its size: what an encoder costs hardly depends on the size."""
 
 
 class ConvEncoder(nn.Module):
@@ -52,7 +52,7 @@ class VitEncoder(nn.Module):
     def __init__(self, side: int, width: int = 64, tokens: int = 64, heads: int = 4):
         super().__init__()
         self.stem = nn.Sequential(patches(side, tokens // 2), nn.ReLU(), nn.Conv2d(tokens // 2, tokens, 2, stride=2))
-        count = (GRID // 2) ** 2
+        count = (PATCHES // 2) ** 2
         self.places = nn.Parameter(0.02 * torch.randn(count, tokens))
         self.layer = nn.TransformerEncoderLayer(
             tokens, heads, 4 * tokens, dropout=0.0, batch_first=True, norm_first=True
@@ -86,9 +86,9 @@ class CameraEncoders(nn.Module):
 
 def patches(side: int, channels: int) -> nn.Conv2d:
     """Images of ``side`` px → (n, channels, 16, 16), one place a patch."""
-    if side < GRID or side % GRID:
-        raise ValueError(f"images of side {side} px cannot be encoded: give a multiple of {GRID}, as 64 or 128")
-    return nn.Conv2d(3, channels, side // GRID, stride=side // GRID)
+    if side < PATCHES or side % PATCHES:
+        raise ValueError(f"images of side {side} px cannot be encoded: give a multiple of {PATCHES}, as 64 or 128")
+    return nn.Conv2d(3, channels, side // PATCHES, stride=side // PATCHES)
 
 
 def compress(inputs: int, width: int) -> nn.Sequential:

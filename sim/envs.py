@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from hardware.cell import Cell, load_cell
 from hardware.interfaces import NoTeleop, TeleopDevice
 from hardware.local_robot import LocalRobot
+from hardware.toml_dataclass import nearest
 from robot_rl.env import EnvOptions, RobotEnv
 from sim.drivers import SimArm, SimCamera, SimClock
 from sim.parameters import TwinParameters
@@ -52,6 +54,9 @@ def make(
     ``mujoco-menagerie`` to draw the arm as. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError``
     for an unknown name.
     """
+    known = {field.name for field in fields(EnvOptions)}
+    for name in options.keys() - known:
+        raise ValueError(f"the twin has no option '{name}'; {nearest(name, known | set(make.__kwdefaults__))}")
     scene, parameters = make_task(task, meshes=meshes), TwinParameters.of(twin)
     parameters.apply(scene.world)
     clock = SimClock(scene.world, command_delay_s, camera_delay_s, jitter_s, np.random.default_rng(0))

@@ -91,6 +91,10 @@ def test_help_needs_no_torch_nor_mujoco() -> None:
         (("record", "--env", "Pendulum-v1"), "'Pendulum-v1' has no person to demonstrate"),
         (("train", "--env", "NoSuch-v7", "--demos", "x"), "no environment 'NoSuch-v7'"),
         (("replay", "no/such/episode.mcap"), "no/such/episode.mcap"),
+        (("train", "--cameras", "front", "--image-size", "50"), "--image-size is 50: give a multiple of 16"),
+        (("train", "--takeover", "value:no/such/run"), "no policy in 'no/such/run'"),
+        (("train", "--takeover", "wacthful"), "did you mean 'watchful'"),
+        (("train", "--env-kwargs", '{"persn": "expert"}'), "no option 'persn'; did you mean 'person'?"),
     ],
 )
 def test_a_mistake_gets_one_line_and_code_2(
