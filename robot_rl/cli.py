@@ -23,7 +23,7 @@ FAILURE, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 class Runnable(Protocol):
     """A command: a dataclass whose fields are its options and whose docstring is its help. One that can go on after an
     interruption also has ``started_in``, its folder, and ``out``, the option that names one; one whose result may be a
-    failure has ``exit_code``."""
+    failure has ``exit_code``; one whose options may make no sense has ``check``, which raises as :meth:`run` does."""
 
     json: bool
 
@@ -66,6 +66,7 @@ def _run(given: Sequence[str]) -> int:
     command: Runnable | None = None
     try:
         command = parse(name, commands[name], rest)
+        getattr(command, "check", lambda: None)()
         result = command.run()
     except BrokenPipeError:
         raise

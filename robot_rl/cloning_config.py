@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 Arch = Literal["mlp", "act", "flow"]
 
@@ -61,7 +63,7 @@ class FlowConfig:
 class CloningConfig:
     """Behaviour cloning: the base, the baseline, and the learner of ``hg_dagger``."""
 
-    arch: Arch = "mlp"
+    arch: Annotated[Arch, tyro.conf.arg(aliases=("--arch",))] = "mlp"
     """``mlp``: one action by regression. ``act``: chunks by a transformer. ``flow``: chunks by flow matching."""
     cameras: dict[str, int] = field(default_factory=dict)
     """Cameras that the policy looks at beside the state, each with the side of its square images, px."""

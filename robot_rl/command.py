@@ -51,6 +51,13 @@ class Command:
     started_in: Annotated[Path | None, tyro.conf.Suppress] = None
     """Folder in which an interrupted run can go on."""
 
+    def check(self) -> None:
+        """Raise ValueError for a number that makes no sense."""
+        for name, least in (("seed", 0), ("episodes", 1), ("test_episodes", 1), ("workers", 1)):
+            number = getattr(self, name, least)
+            if isinstance(number, int) and number < least:
+                raise ValueError(f"--{name.replace('_', '-')} is {number}: give {least} or more")
+
     @classmethod
     def defaults(cls, arguments: Sequence[str]) -> Command:
         """An instance holding the defaults that ``arguments`` (a preset, say) imply."""

@@ -104,7 +104,9 @@ def read_with_recording(path: Path) -> tuple[Episode, Recording]:
     try:
         recording = read_recording(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no episode at {path}; list a folder's with EpisodeStore(folder).list()") from None
+        raise FileNotFoundError(
+            f"no episode at {path}; `robot-rl episodes list FOLDER` names those of a folder"
+        ) from None
     if "episode" not in recording.metadata.get("header", {}):
         raise RecordingError(f"{path}: an MCAP file, but not an episode (no episode header)")
     return _assemble(path, recording), recording
