@@ -87,6 +87,8 @@ class Rollout:
         """The newest observation, which the next step acts on."""
         self.reset_s = 0.0
         """Robot time spent in resets so far."""
+        self.paused_s = 0.0
+        """Robot time for which an operator had it wait between episodes."""
 
     def step(
         self, policy: Policy, deterministic: bool = False, label: Source = Source.POLICY
@@ -177,6 +179,7 @@ class Rollout:
         seed = episode_seed(self.seed, self.stream, self.episode)
         self.observation, info = self.env.reset(seed=seed, options=self.reset_options)
         self.reset_s += float(info.get("reset_s", 0.0))
+        self.paused_s += float(info.get("paused_s", 0.0))
         task, base = self.env.task.spec, base_of(policy)
         self._header = EpisodeHeader(
             run=self.run,
