@@ -103,7 +103,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._state.reset()
         self.steps, self.info, self._human = 0, {}, False
         self._potential, self._deadline = self._progress(), self.robot.clock.now()
-        info = {"setup": dict(self.task.setup), "initial_state": self.task.snapshot()}
+        info: dict[str, Any] = {"setup": dict(self.task.setup), "initial_state": self.task.snapshot()}
         info |= {"reset_s": self._deadline - began, "paused_s": began - ended}
         self.seen = self._observation()
         return self.seen, info
