@@ -99,7 +99,8 @@ class TeleopSettings:
     """Evdev: what each key does while it is held, an axis or what a button may do, as ``up = "x"``. Empty: as in a
     terminal (:data:`hardware.teleop.evdev_keys.KEYS`)."""
     grab: bool = False
-    """Evdev: its keys, and the pedal's, reach nobody else on this computer."""
+    """Evdev: its keys, and the pedal's, reach nobody else on this computer. Without it what is typed into any window
+    moves the arm."""
     pedal: str = ""
     """A foot pedal beside the device: its stable path, ``/dev/input/by-id/...-event-kbd``."""
     pedal_keys: Mapping[str, str] = field(default_factory=dict)
