@@ -91,9 +91,7 @@ class Train(FromDemonstrations, Configured):
         spec = self.env_spec(**person)
         with TrainingProgress(config.env_steps) as progress:
             tally = train(out, spec, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say)
-        env = self.env_spec().make()
-        report(out, env.task.spec.name, self, tally.figures(shown, env.task.spec.control_hz))
-        env.close()
+        report(out, {"task": self.env or self.task, "preset": self.preset, "seed": self.seed}, tally.figures(shown))
         return {"out": out, "policy": out / "policy", **tally.summary()}
 
     def _base(self, out: Path, config: TrainConfig, shown: list[Episode]) -> BasePolicy:
@@ -173,7 +171,8 @@ class Evaluate(Command):
         found = evaluation_summary(result)
         if self.out is not None:
             name = "policy_stochastic" if self.stochastic else "policy"
-            report(self.out, interface.task, self, {"evaluations": {name: found}})
+            about = {"task": interface.task, "preset": f"test of {self.policy}", "seed": self.seed}
+            report(self.out, about, {"evaluations": {name: found}})
         return {"policy": self.policy, "task": interface.task, **found}
 
 
@@ -202,17 +201,16 @@ class Bench(Command):
         return {"task": self.env or self.task, **bench_env(self.env_spec().make(), self.seconds, self.seed)}
 
 
-def report(out: Path, task: str, command: Command, figures: Mapping[str, Any]) -> None:
-    """``report.html`` of what ``command`` did in ``out``, and the ``summary.json`` that it is made of; what an earlier
-    command found there stays."""
+def report(out: Path, about: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+    """``report.html`` of what was done in ``out``, and the ``summary.json`` that it is made of. What an earlier command
+    left there stays, unless ``figures`` has it anew; so does what it is ``about``."""
     from robot_rl.cli import jsonable
     from robot_rl.report import write_report
 
     path = out / "summary.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    who = {"task": task, "preset": command.preset, "seed": command.seed}
     out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(jsonable({**who, **before, **figures}), indent=1), encoding="utf-8")
+    path.write_text(json.dumps(jsonable({**about, **before, **figures}), indent=1), encoding="utf-8")
     say(f"report: {write_report(out)}")
 
 

@@ -62,7 +62,8 @@ class LearnerCommand(Configured):
                 if self.rebuild:
                     serving.rebuild(self.rebuild)
                 serving.run(stopping)
-        report(out, actor.interface.task, self, learner.tally.figures(shown, None))
+        about = {"task": actor.interface.task, "preset": self.preset, "seed": self.seed}
+        report(out, about, learner.tally.figures(shown))
         return {"out": out, "policy": out / "policy", **learner.tally.summary()}
 
     @property

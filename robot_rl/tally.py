@@ -32,6 +32,8 @@ class Tally:
     person_s: float = 0.0
     """How long the person has driven, where they count it."""
     wall_s: float = 0.0
+    control_hz: float = 0.0
+    """Steps a second of the robot's time; 0 where only a learner was there, which knows no robot."""
 
     def add(self, episode: Sequence[Step]) -> None:
         """Count a finished episode."""
@@ -40,30 +42,30 @@ class Tally:
         self.human_steps.append(sum(step.source == Source.HUMAN for step in episode))
         self.held_steps += sum(step.source == Source.HOLD for step in episode)
 
-    def robot_time(self, control_hz: float) -> dict[str, float]:
+    def robot_time(self) -> dict[str, float]:
         """What the robot did, and how long, s. Waits for updates are wall time: a twin's clock stands still then."""
-        human, held = sum(self.human_steps) / control_hz, self.held_steps / control_hz
+        human, held = sum(self.human_steps) / self.control_hz, self.held_steps / self.control_hz
         return {
-            "policy acts": self.env_steps / control_hz - human - held,
+            "policy acts": self.env_steps / self.control_hz - human - held,
             "person drives": human,
             "resets": self.reset_s,
             "waits for updates": self.waited_s,
             "holds": held + self.paused_s,
         }
 
-    def figures(self, demos: Sequence[Episode], control_hz: float | None) -> dict[str, Any]:
+    def figures(self, demos: Sequence[Episode]) -> dict[str, Any]:
         """What a report says of a run that began with ``demos``. ``robot_minutes`` is the robot's time in
-        demonstrations, training and resets, ``person_seconds`` time at the controls, demonstrations included; without
-        ``control_hz`` (a learner that knows no robot) neither is known."""
+        demonstrations, training and resets, ``person_seconds`` time at the controls, demonstrations included; neither
+        is known where ``control_hz`` is not."""
         found: dict[str, Any] = {"demos": len(demos), **self.summary()}
-        if control_hz is None:
+        if not self.control_hz:
             return found
-        demo_s = sum(len(episode.steps) for episode in demos) / control_hz
+        demo_s = sum(len(episode.steps) for episode in demos) / self.control_hz
         return found | {
-            "robot_minutes": (self.env_steps / control_hz + demo_s + self.reset_s) / 60.0,
-            "person_seconds": demo_s + sum(self.human_steps) / control_hz,
+            "robot_minutes": (self.env_steps / self.control_hz + demo_s + self.reset_s) / 60.0,
+            "person_seconds": demo_s + sum(self.human_steps) / self.control_hz,
             "person_seconds_demos": demo_s,
-            "training_robot_s": self.robot_time(control_hz),
+            "training_robot_s": self.robot_time(),
         }
 
     def summary(self) -> dict[str, float]:

@@ -53,6 +53,7 @@ class Trainer:
         if store is not None:
             store.supersede(out.name, first)
         self.rollout = Rollout(self.env, spec, out.name, seed, store=store, first_episode=first)
+        self.tally.control_hz = self.env.task.spec.control_hz
         self.rollout.reset_s, self.rollout.paused_s = self.tally.reset_s, self.tally.paused_s
         self.link = InProcessLink()
         self.alarm = None if self.env.classifier is None else FalsePositiveAlarm()

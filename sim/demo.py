@@ -98,7 +98,7 @@ class DemoRun:
             "task": self.options.task,
             "preset": self.options.preset,
             "seed": self.seed,
-            **tally.figures(shown, shown[0].header.control_hz),
+            **tally.figures(shown),
             "wall_s": sum(stages.values()) + tally.wall_s,
             "base_success": evaluations["base"]["success"],
             "blind_success": evaluations["blind"]["success"],
