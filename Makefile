@@ -106,7 +106,7 @@ setup: $(DEV) renderer  ## only set up
 lock: $(DEV)  ## renew constraints.txt
 	$(VENV)/$(PIP) uv
 	$(BIN)/python -m uv pip compile -q --universal --python-version 3.10.12 --no-header --no-annotate \
-	    --extra dev --extra meshes --extra franka --extra franka-sim --extra vision --extra lerobot --extra rerun --extra browser \
+	    --extra dev --extra evdev --extra meshes --extra franka --extra franka-sim --extra vision --extra lerobot --extra rerun --extra browser \
 	    -c <(echo $(TORCH)) pyproject.toml -o $(VENV)/lock.txt
 	{ sed -n '/^#/p' constraints.txt; cat $(VENV)/lock.txt; } > $(VENV)/lock && mv $(VENV)/lock constraints.txt
 

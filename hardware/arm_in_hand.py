@@ -101,7 +101,7 @@ class ArmInHand:
 def arm_in_hand(cell: Cell, devices: Devices) -> Iterator[ArmInHand]:
     """The arm of ``cell``, not engaged yet. Raises ``ConnectionError`` where it is not there; a teleop device that is
     not is done without, and so is a keyboard: its strokes are words here."""
-    teleop: TeleopDevice = NoTeleop() if cell.teleop.device == "keyboard" else devices.teleop
+    teleop: TeleopDevice = NoTeleop() if cell.teleop.device in ("keyboard", "evdev") else devices.teleop
     try:
         teleop.connect()
     except ConnectionError as error:

@@ -96,8 +96,9 @@ class CellWizard:
 
     def _choose_teleop(self) -> None:
         found = found_devices.told("teleop device", *found_devices.teleops())
-        proposal = "none" if self._twin else found[0].name if found else "keyboard"
-        question = "teleop device: spacemouse, gamepad, keyboard, none; of several DEVICE:PATH"
+        made_for_it = [device.name for device in found if device.driver != "evdev"]  # A pedal is one of those too.
+        proposal = "none" if self._twin else made_for_it[0] if made_for_it else "keyboard"
+        question = "teleop device: spacemouse, gamepad, evdev, keyboard, none; of several DEVICE:PATH"
         device, path = self.ask("teleop", question, answers.teleop, proposal)
         self.table["teleop"] = {**self.table.get("teleop", {}), "device": device, "path": path}
 

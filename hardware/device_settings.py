@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import hypot
 
@@ -74,7 +75,7 @@ class TeleopSettings:
     """How a person takes over."""
 
     device: str = "none"
-    """``none``, ``spacemouse``, ``gamepad`` or ``keyboard``."""
+    """``none``, ``spacemouse``, ``gamepad``, ``keyboard`` (the terminal's) or ``evdev`` (this computer's)."""
     path: str = ""
     """Which one, where there are several: its device file. Empty: the only one there is."""
     release_s: float = number(0.2, 0.0, 5.0)
@@ -94,6 +95,16 @@ class TeleopSettings:
     An empty string: nothing."""
     jog_s: float = number(0.12, 0.02, 0.5)
     """Keyboard: how long one key stroke moves the arm. A terminal tells of strokes, not of keys held (S13)."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Evdev: what each key does while it is held, an axis or what a button may do, as ``up = "x"``. Empty: as in a
+    terminal (:data:`hardware.teleop.evdev_keys.KEYS`)."""
+    grab: bool = False
+    """Evdev: its keys, and the pedal's, reach nobody else on this computer. Without it what is typed into any window
+    moves the arm."""
+    pedal: str = ""
+    """A foot pedal beside the device: its stable path, ``/dev/input/by-id/...-event-kbd``."""
+    pedal_keys: Mapping[str, str] = field(default_factory=dict)
+    """What each key of the pedal does, as buttons do: ``b = "takeover"``."""
 
     def __post_init__(self) -> None:
         if len(self.axes) != len(AXES):
@@ -104,8 +115,17 @@ class TeleopSettings:
         for button in self.buttons:
             if button not in BUTTONS:
                 raise ValueError(f"buttons holds {button!r}; {nearest(button, BUTTONS - {''})}")
-        if self.enable_switch and "enable" not in self.buttons:
-            raise ValueError("enable_switch = true needs a button that does 'enable'; add it to buttons")
+        for name, does, allowed in (
+            ("keys", self.keys, SIGNED_AXES | BUTTONS),
+            ("pedal_keys", self.pedal_keys, BUTTONS),
+        ):
+            for key, action in does.items():
+                if action not in allowed - {""}:
+                    raise ValueError(f"{name}.{key} is {action!r}; {nearest(action, allowed - {''})}")
+        if self.pedal and not self.pedal_keys:
+            raise ValueError("pedal needs pedal_keys that say what its keys do, as pedal_keys = { b = 'takeover' }")
+        if self.enable_switch and "enable" not in (*self.buttons, *self.keys.values(), *self.pedal_keys.values()):
+            raise ValueError("enable_switch = true needs a button that does 'enable'; add it to buttons or keys")
 
 
 @dataclass(frozen=True, slots=True)

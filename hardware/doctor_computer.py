@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from hardware.doctor import Check, Finding, failed, passed, warned
@@ -21,13 +22,14 @@ from hardware.limits import Limits
 
 EXTRAS = {
     "realsense": "pyrealsense2",
-    "uvc": "opencv-python-headless",
+    "uvc": "cv2",
     "spacemouse": "pyspacemouse",
-    "franka": "franky-control",
-    "ur": "ur_rtde",
-    "so101": "feetech-servo-sdk",
+    "evdev": "evdev",
+    "franka": "franky",
+    "ur": "rtde_control",
+    "so101": "scservo_sdk",
 }
-"""Which package an extra brings."""
+"""Which module an extra brings."""
 _SLOW_FSYNC_S, _HOPELESS_FSYNC_S = 0.02, 0.5
 _SYNCS = 20
 _LATE_S = 0.002
@@ -51,7 +53,7 @@ def versions() -> Iterator[Finding]:
     found = [f"Python {platform.python_version()}", f"Linux {platform.release()}"]
     found += [f"{name} {version(name)}" for name in ("robot-rl", "mujoco", "numpy", "torch", "ruckig")]
     yield passed("versions", ", ".join(found))
-    missing = [extra for extra, package in EXTRAS.items() if not _installed(package)]
+    missing = [extra for extra, module in EXTRAS.items() if not _installed(module)]
     if missing:
         wish = f"for such devices: pip install 'robot-rl[{','.join(missing)}]'"
         yield passed("extras", f"not installed: {', '.join(missing)} ({wish})")
@@ -158,12 +160,8 @@ def ros(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield passed("ros", found)
 
 
-def _installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
+def _installed(module: str) -> bool:
+    return find_spec(module) is not None
 
 
 def _realtime_kernel() -> bool:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from math import dist, hypot
-from pathlib import Path
 
 from hardware.cell import Cell
 from hardware.clock import RealClock
 from hardware.devices import Devices
 from hardware.doctor import Check, Finding, failed, passed, warned
+from hardware.doctor_rights import key_rights, spacemouse_rights
 from hardware.geometry import pose_add
 from hardware.guard import EngageError
 from hardware.interfaces import (
@@ -29,14 +28,12 @@ from hardware.interfaces import (
     TeleopSample,
 )
 from hardware.local_robot import LocalRobot
-from hardware.teleop.spacemouse import UDEV_FILE, UDEV_RULE
 
 WATCH_S = 2.0
 TRIP_UP_M = 0.02
 """How far the watchdog's test means to move; it ends the guard half way."""
 _TRIP_TIMEOUT_S = 5.0
 _STILL_M_S = 0.005
-_VENDORS = ("0000256F", "0000046D")
 
 
 def checks(cell: Cell, devices: Devices, trip_watchdog: bool) -> list[tuple[str, Check]]:
@@ -47,6 +44,9 @@ def checks(cell: Cell, devices: Devices, trip_watchdog: bool) -> list[tuple[str,
     ]
     if cell.teleop.device == "spacemouse":
         looks.append(("teleop rights", spacemouse_rights))
+    keys = [cell.teleop.path] if cell.teleop.device == "evdev" else []
+    for path in (*keys, *([cell.teleop.pedal] if cell.teleop.pedal else [])):
+        looks.append(("key rights", partial(key_rights, path)))
     looks.append(("teleop", partial(teleop, devices.teleop)))
     looks.append(("arm", partial(arm, devices.arm, cell)))
     if trip_watchdog:
@@ -104,23 +104,6 @@ def _usb(what: str, device: Camera) -> Iterator[Finding]:
         yield warned(what, f"on USB {speed}", "a USB 3 port and cable: USB 2 has fewer modes and starves two cameras")
     elif speed:
         yield passed(what, f"on USB {speed}")
-
-
-def spacemouse_rights(devices: Path = Path("/sys/class/hidraw"), files: Path = Path("/dev")) -> Iterator[Finding]:
-    """Linux gives a SpaceMouse to root alone, unless told otherwise."""
-    mice = [
-        files / entry.name
-        for entry in sorted(devices.glob("hidraw*"))
-        if any(f":{vendor}:" in (entry / "device" / "uevent").read_text() for vendor in _VENDORS)
-    ]
-    rule = f"echo '{UDEV_RULE}' | sudo tee {UDEV_FILE} && sudo udevadm control --reload && sudo udevadm trigger"
-    if not mice:
-        yield warned("teleop rights", "no SpaceMouse is plugged in", "plug it in; without rights it needs: " + rule)
-    for path in mice:
-        if os.access(path, os.R_OK | os.W_OK):
-            yield passed("teleop rights", f"{path} may be read")
-        else:
-            yield failed("teleop rights", f"{path} is not yours to read", rule)
 
 
 def teleop(device: TeleopDevice) -> Iterator[Finding]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hardware.cell import Cell, CellError
 from hardware.clock import RealClock
@@ -25,6 +26,7 @@ CAMERAS = {
 }
 """A driver takes the camera's name, its settings and the clock."""
 TELEOPS = {
+    "evdev": "hardware.teleop.evdev_keys:EvdevKeys",
     "gamepad": "hardware.teleop.gamepad:Gamepad",
     "keyboard": "hardware.teleop.keyboard:Keyboard",
     "spacemouse": "hardware.teleop.spacemouse:SpaceMouse",
@@ -52,12 +54,16 @@ def camera(cell: Cell, name: str, clock: Clock) -> Camera:
 
 
 def teleop(cell: Cell, clock: Clock) -> TeleopDevice:
-    if cell.teleop.device == "none":
-        return NoTeleop()
-    driver: TeleopDevice = _driver(TELEOPS, cell.teleop.device, f"cell {cell.name!r}: teleop.device")(
-        cell.teleop, clock
-    )
-    return driver
+    settings, driver = cell.teleop, cast(TeleopDevice, NoTeleop())
+    if settings.device != "none":
+        driver = _driver(TELEOPS, settings.device, f"cell {cell.name!r}: teleop.device")(settings, clock)
+    if not settings.pedal:
+        return driver
+    from hardware.teleop.evdev_keys import EvdevKeys
+    from hardware.teleop.pedal import WithPedal
+
+    pedal = replace(settings, path=settings.pedal, keys=settings.pedal_keys)
+    return WithPedal(driver, EvdevKeys(pedal, clock, "pedal"))
 
 
 def _driver(known: Mapping[str, str], name: str, where: str) -> Any:

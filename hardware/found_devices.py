@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hardware.cameras import realsense, uvc
 from hardware.questions import say
-from hardware.teleop import gamepad, spacemouse
+from hardware.teleop import evdev_keys, gamepad, spacemouse
 
 
 class Found(NamedTuple):
@@ -30,8 +30,8 @@ def cameras() -> tuple[list[Found], list[str]]:
 
 
 def teleops() -> tuple[list[Found], list[str]]:
-    """What a person could drive with, and why a kind could not be looked for. A keyboard is always there."""
-    return _search(_spacemice, _gamepads)
+    """What a person could drive with, and why a kind could not be looked for. A terminal's keyboard is always there."""
+    return _search(_spacemice, _gamepads, _keyboards)
 
 
 def _search(*kinds: Callable[[], Iterable[Found]]) -> tuple[list[Found], list[str]]:
@@ -60,6 +60,10 @@ def _spacemice() -> Iterable[Found]:
 
 def _gamepads() -> Iterable[Found]:
     return [Found("gamepad", path) for path in gamepad.connected_paths()]
+
+
+def _keyboards() -> Iterable[Found]:
+    return [Found("evdev", path) for path in evdev_keys.connected_paths()]
 
 
 def told(what: str, found: Sequence[Found], missed: Sequence[str]) -> Sequence[Found]:

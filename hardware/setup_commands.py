@@ -132,7 +132,7 @@ class SetupCell:
     crops: tuple[str, ...] = ()
     """What to keep of a camera's picture, as front=160,80,320,320: left, top, width, height, px."""
     teleop: str | None = None
-    """spacemouse, gamepad, keyboard or none; of several as spacemouse:PATH."""
+    """spacemouse, gamepad, evdev, keyboard or none; of several as spacemouse:PATH."""
     home: tuple[str, ...] | None = None
     """Joint angles, rad; or here."""
     wrench_bias: tuple[str, ...] | None = None

@@ -57,7 +57,7 @@ def interval_bar(rate: float, low: float, high: float) -> str:
 
 
 def split_bar(title: str, parts: Mapping[str, float]) -> str:
-    """A ``<figure>`` of how seconds are shared out; up to four parts, those of none left out."""
+    """A ``<figure>`` of how seconds are shared out; up to five parts, those of none left out."""
     total = sum(parts.values())
     shown = [(i, name, value) for i, (name, value) in enumerate(parts.items()) if value > 0.0]
     bars = "".join(f"<div class='c{i}' style='flex:{value / total:.4f}'></div>" for i, _, value in shown)

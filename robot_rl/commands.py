@@ -93,6 +93,7 @@ class Train(FromDemonstrations, Configured):
         spec = self.env_spec(**person)
         with TrainingProgress(config.env_steps) as progress:
             tally = train(out, spec, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say)
+        report(out, {"task": self.env or self.task, "preset": self.preset, "seed": self.seed}, tally.figures(shown))
         return {"out": out, "policy": out / "policy", **tally.summary()}
 
     def _base(self, out: Path, config: TrainConfig, shown: list[Episode]) -> BasePolicy:
@@ -144,6 +145,9 @@ class Evaluate(Command):
     """Processes to share the episodes among."""
     base: str = ""
     """The script or LeRobot policy that it works over, as `train --base` had it: its code is run."""
+    out: Path | None = None
+    """Folder for report.html and the last pictures of the first failures; nothing is kept without one. A trained run's
+    own folder is one: its report then has the test."""
 
     @classmethod
     def defaults(cls, arguments: Sequence[str]) -> Evaluate:
@@ -153,7 +157,10 @@ class Evaluate(Command):
         from robot_rl.demonstrations import require_fit
         from robot_rl.evaluate import evaluate_in_processes
         from robot_rl.policy import Interface, load_policy
+        from robot_rl.report import DECLARED, FAILURES
 
+        if self.out is not None and (self.out / DECLARED).exists():
+            raise ValueError(f"'{self.out}' holds a final test declared before training: give another --out")
         _, interface = load_policy(self.policy, self.base)
         own = None if self.task else spec_of_run(self.policy, self.env)
         self.task = self.task or interface.task
@@ -161,10 +168,14 @@ class Evaluate(Command):
         env = spec.make()
         require_fit(self.policy, interface, Interface.of(env))
         env.close()
-        result = evaluate_in_processes(
-            self.policy, spec, self.episodes, self.seed, not self.stochastic, self.workers, self.base
-        )
-        return {"policy": self.policy, "task": interface.task, **evaluation_summary(result)}
+        test = (self.policy, spec, self.episodes, self.seed, not self.stochastic, self.workers, self.base)
+        result = evaluate_in_processes(*test, pictures=None if self.out is None else self.out / FAILURES)
+        found = evaluation_summary(result)
+        if self.out is not None:
+            name = "policy_stochastic" if self.stochastic else "policy"
+            about = {"task": interface.task, "preset": f"test of {self.policy}", "seed": self.seed}
+            report(self.out, about, {"evaluations": {name: found}})
+        return {"policy": self.policy, "task": interface.task, **found}
 
 
 @dataclass(kw_only=True)
@@ -192,9 +203,25 @@ class Bench(Command):
         return {"task": self.env or self.task, **bench_env(self.env_spec().make(), self.seconds, self.seed)}
 
 
+def report(out: Path, about: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+    """``report.html`` of what was done in ``out``, and the ``summary.json`` that it is made of. What an earlier command
+    left there stays, unless ``figures`` has it anew; so does what it is ``about``."""
+    from robot_rl.cli import jsonable
+    from robot_rl.report import write_report
+
+    path = out / "summary.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(jsonable({**about, **before, **figures}), indent=1), encoding="utf-8")
+    say(f"report: {write_report(out)}")
+
+
 def evaluation_summary(result: Evaluation) -> dict[str, Any]:
-    """An evaluation without its episode-by-episode lists."""
-    return {k: v for k, v in dataclasses.asdict(result).items() if k not in ("outcomes", "lengths")}
+    """An evaluation without its episode-by-episode lists: how many failures ended how, and the first few of them."""
+    from robot_rl.failures import SHOWN, endings
+
+    plain = {k: v for k, v in dataclasses.asdict(result).items() if k not in ("outcomes", "lengths")}
+    return plain | {"endings": endings(result.failures), "failures": plain["failures"][:SHOWN]}
 
 
 def write_config(out: Path, spec: EnvSpec, seed: int) -> None:

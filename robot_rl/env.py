@@ -80,11 +80,13 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Draw a scene (or take ``options["plan"]``), go to its start, engage; ``info["setup"]`` has the numbers."""
+        """Draw a scene (or take ``options["plan"]``), go to its start, engage; ``info["setup"]`` has the numbers,
+        ``info["paused_s"]`` for how long the operator had it wait before that."""
         super().reset(seed=seed)
         plan = (options or {}).get("plan") or self.task.reset(self.np_random, self.options.teleport)
         person: Any = getattr(self.robot, "teleop", None)
         person_seed = int(self.np_random.integers(2**31))
+        ended = self.robot.clock.now()
         if hasattr(person, "rest"):
             person.rest()
         began = self.robot.clock.now()
@@ -101,11 +103,8 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._state.reset()
         self.steps, self.info, self._human = 0, {}, False
         self._potential, self._deadline = self._progress(), self.robot.clock.now()
-        info = {
-            "setup": dict(self.task.setup),
-            "initial_state": self.task.snapshot(),
-            "reset_s": self._deadline - began,
-        }
+        info: dict[str, Any] = {"setup": dict(self.task.setup), "initial_state": self.task.snapshot()}
+        info |= {"reset_s": self._deadline - began, "paused_s": began - ended}
         self.seen = self._observation()
         return self.seen, info
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import torch
 import tyro
 
 from robot_rl.env import RobotEnv
+from robot_rl.failures import SHOWN, Failure, drop_pictures, keep_picture, last_picture
 from robot_rl.foreign import ForeignEnv
 from robot_rl.metrics import wilson_interval
 from robot_rl.policy import Policy, load_policy
@@ -37,6 +38,8 @@ class Evaluation:
     deterministic: bool
     outcomes: tuple[bool, ...] = ()
     lengths: tuple[int, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    """Every episode that did not succeed, in order."""
 
     @staticmethod
     def of(outcomes: Sequence[bool], lengths: Sequence[int], control_hz: float, deterministic: bool) -> Evaluation:
@@ -76,16 +79,27 @@ def evaluate(
     seed: int = 0,
     deterministic: bool = True,
     first_episode: int = 0,
+    pictures: Path | None = None,
 ) -> Evaluation:
-    """Run ``episodes`` autonomous episodes on the evaluation stream of ``seed``. ``env`` must have no person."""
+    """Run ``episodes`` autonomous episodes on the evaluation stream of ``seed``. ``env`` must have no person. The last
+    pictures of the first :data:`~robot_rl.failures.SHOWN` failures go to the folder ``pictures``; taking them changes
+    no outcome."""
     rollout = Rollout(env, spec, "evaluation", seed, EVALUATION_SEEDS, first_episode=first_episode)
-    outcomes, lengths = [], []
+    outcomes, lengths, failures = [], [], []
     for episode in rollout.episodes(policy, episodes, deterministic):
         outcomes.append(episode.success)
         lengths.append(len(episode.steps))
         if episode.intervened_steps:
             raise RuntimeError("a person drove during an evaluation: make the environment with person=None")
-    return Evaluation.of(outcomes, lengths, env.task.spec.control_hz, deterministic)
+        if episode.success:
+            continue
+        failures.append(Failure.of(episode, env))
+        if pictures is not None and len(failures) <= SHOWN:
+            picture = last_picture(env, rollout.observation)
+            if picture is not None:
+                keep_picture(pictures, episode.header.episode, picture)
+    result = Evaluation.of(outcomes, lengths, env.task.spec.control_hz, deterministic)
+    return replace(result, failures=tuple(failures))
 
 
 @dataclass
@@ -102,6 +116,8 @@ class Shard:
     deterministic: bool = True
     base: str = ""
     """A base by name that the policy may work over."""
+    pictures: Path | None = None
+    """Folder for the last pictures of its first failures."""
 
 
 def run_shard(shard: Shard) -> Evaluation:
@@ -110,7 +126,8 @@ def run_shard(shard: Shard) -> Evaluation:
     env = spec.make()
     policy: Policy = BlindPolicy(env) if shard.policy == "blind" else load_policy(Path(shard.policy), shard.base)[0]
     torch.manual_seed(shard.first_episode)
-    return evaluate(env, spec, policy, shard.episodes, shard.seed, shard.deterministic, shard.first_episode)
+    first, pictures = shard.first_episode, shard.pictures
+    return evaluate(env, spec, policy, shard.episodes, shard.seed, shard.deterministic, first, pictures)
 
 
 def evaluate_in_processes(
@@ -121,9 +138,11 @@ def evaluate_in_processes(
     deterministic: bool = True,
     workers: int = 2,
     base: str = "",
+    pictures: Path | None = None,
 ) -> Evaluation:
     """:func:`evaluate` of a saved policy (or ``"blind"``), split over processes; the person and the success classifier
-    are taken out of ``spec``: the task itself says what succeeded. ``base`` as :func:`~robot_rl.policy.load_policy`.
+    are taken out of ``spec``: the task itself says what succeeded. ``base`` as :func:`~robot_rl.policy.load_policy`,
+    ``pictures`` as :func:`evaluate`; what an earlier test left there is removed.
 
     Stochastic results depend on how the episodes are split, deterministic ones do not.
     """
@@ -131,14 +150,18 @@ def evaluate_in_processes(
     text = json.dumps({"id": spec.id, "kwargs": kwargs})
     workers = max(1, min(workers, episodes))
     bounds = np.linspace(0, episodes, workers + 1).astype(int)
+    if pictures is not None:
+        drop_pictures(pictures)
     running = []
     for first, last in pairwise(bounds):
         command = [sys.executable, "-m", "robot_rl.evaluate", "--policy", str(policy), "--spec", text]
         command += ["--episodes", str(last - first), "--first-episode", str(first), "--seed", str(seed)]
         command += ["--deterministic" if deterministic else "--no-deterministic", "--base", base]
+        command += [] if pictures is None else ["--pictures", str(pictures)]
         running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     outcomes: list[bool] = []
     lengths: list[int] = []
+    failures: list[Failure] = []
     hz = 0.0
     for process in running:
         out, err = process.communicate()
@@ -148,8 +171,11 @@ def evaluate_in_processes(
         part = json.loads(out.strip().splitlines()[-1])
         outcomes += part["outcomes"]
         lengths += part["lengths"]
+        failures += [Failure(**failure) for failure in part["failures"]]
         hz = part["control_hz"]
-    return Evaluation.of(outcomes, lengths, hz, deterministic)
+    if pictures is not None:
+        drop_pictures(pictures, failures[:SHOWN])
+    return replace(Evaluation.of(outcomes, lengths, hz, deterministic), failures=tuple(failures))
 
 
 if __name__ == "__main__":

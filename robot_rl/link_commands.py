@@ -39,6 +39,7 @@ class LearnerCommand(Configured):
     """Folder of keys (`robot-rl keys`): encrypts, and lets in only the actors listed there."""
 
     def run(self) -> Mapping[str, Any]:
+        from robot_rl.commands import report
         from robot_rl.keys import default_endpoint, learner_keys
         from robot_rl.learners import make_learner
         from robot_rl.metrics import TrainingProgress
@@ -61,6 +62,8 @@ class LearnerCommand(Configured):
                 if self.rebuild:
                     serving.rebuild(self.rebuild)
                 serving.run(stopping)
+        about = {"task": actor.interface.task, "preset": self.preset, "seed": self.seed}
+        report(out, about, learner.tally.figures(shown))
         return {"out": out, "policy": out / "policy", **learner.tally.summary()}
 
     @property

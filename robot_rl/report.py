@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from robot_rl.charts import Line, interval_bar, line_chart, split_bar
+from robot_rl.failures import Failure, picture_of
 from robot_rl.metrics import METRICS_FILE, read_metrics, series
 
+DECLARED = "final_test.json"
+"""In the folder of a demo: what its final test is, written down before training."""
+FAILURES = Path("evaluations", "policy_failures")
+"""Where in a run's folder the last pictures of the final test's failures are."""
+NO_PICTURES = "No pictures: there was no off-screen renderer (`make setup` says more), and the policy has no camera."
 VIDEO_LIMIT_BYTES = 6_000_000
 """A larger video is linked, not embedded."""
 
@@ -34,14 +40,17 @@ def write_report(folder: Path) -> Path:
     rows = read_metrics(folder) if (folder / METRICS_FILE).exists() else []
     sections = [
         _cards(summary),
-        _evaluations(summary),
+        _evaluations(summary, (folder / DECLARED).exists()),
+        _failures(folder, summary),
         _curves(rows, summary),
         _time(rows, summary),
         _pictures(folder),
         _configuration(folder, summary),
     ]
     title = f"{str(summary['task']).replace('_', ' ')} · {summary['preset']}"
-    lead = f"seed {summary['seed']} · {summary['demos']} demonstrations · {summary['env_steps']:,} environment steps"
+    lead = f"seed {summary['seed']}"
+    if "env_steps" in summary:
+        lead += f" · {summary['demos']} demonstrations · {summary['env_steps']:,} environment steps"
     path = folder / "report.html"
     path.write_text(html_page(title, lead, sections), encoding="utf-8")
     return path
@@ -60,28 +69,40 @@ def html_page(title: str, lead: str, sections: Sequence[str]) -> str:
 
 def _cards(summary: Mapping[str, Any]) -> str:
     first, last = summary.get("interventions_first_20"), summary.get("interventions_last_20")
-    cards = [
-        (f"{summary['success']:.1%}", f"success in the final test; 95 % sure of {summary['success_low']:.1%}", "main"),
-        (_seconds(summary.get("cycle_s")), "median time of a success", ""),
-        (f"{summary['robot_minutes']:.0f} min", "robot time, resets included", ""),
-        (_seconds(summary["wall_s"]), "wall time", ""),
-        (_seconds(summary.get("person_seconds")), "a person at the controls", ""),
-    ]
+    cards = []
+    if test := _test(summary):
+        sure = f"success in the final test; 95 % sure of {test['success_low']:.1%}"
+        cards += [(f"{test['success']:.1%}", sure, "main"), (_seconds(test["cycle_s"]), "median time of a success", "")]
+    elif "recent_success" in summary:
+        cards.append(
+            (f"{summary['recent_success']:.0%}", "success unaided in the last 20 episodes of training", "main")
+        )
+    if "robot_minutes" in summary:
+        cards.append((f"{summary['robot_minutes']:.0f} min", "robot time, resets included", ""))
+    for name, text in (("wall_s", "wall time"), ("person_seconds", "a person at the controls")):
+        if name in summary:
+            cards.append((_seconds(summary[name]), text, ""))
     if first is not None and last is not None:
         cards.append((f"{first:.2f} → {last:.2f}", "takeovers an episode, first and last 20", ""))
     text = "".join(f"<div class='card {kind}'><b>{escape(v)}</b><span>{escape(t)}</span></div>" for v, t, kind in cards)
     return f"<div class='cards'>{text}</div>"
 
 
-def _evaluations(summary: Mapping[str, Any]) -> str:
+def _test(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The final test of the trained policy; empty where there was none."""
+    found = summary.get("evaluations", {})
+    test: Mapping[str, Any] = found.get("policy") or found.get("policy_stochastic", {})
+    return test
+
+
+def _evaluations(summary: Mapping[str, Any], declared: bool) -> str:
     found = summary.get("evaluations", {})
     rows = [_evaluation(ROWS[name], found[name], name == "policy") for name in ROWS if name in found]
     if not rows:
         return ""
     head = "<tr><th>who</th><th></th><th>success</th><th>95 % interval</th><th>episodes</th><th>median time</th></tr>"
-    note = (
-        "<p class='lead'>The person locked out; timeouts count as failures; seeds and episodes declared in advance.</p>"
-    )
+    rules = "The person locked out; timeouts count as failures"
+    note = f"<p class='lead'>{rules}{'; seeds and episodes declared before training' if declared else ''}.</p>"
     return f"<h2>Final test</h2>{note}<div class='scroll'><table>{head}{''.join(rows)}</table></div>"
 
 
@@ -98,9 +119,37 @@ def _evaluation(label: str, row: Mapping[str, Any], main: bool) -> str:
     return f"<tr{' class=main' if main else ''}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
+def _failures(folder: Path, summary: Mapping[str, Any]) -> str:
+    test = _test(summary)
+    found = [Failure(**row) for row in test.get("failures", [])]
+    if not found:
+        return ""
+    count = test["episodes"] - test["successes"]
+    ways = ", ".join(f"{number} × {escape(ending)}" for ending, number in test["endings"].items())
+    first = f"; below the first {len(found)}, as they were left" if count > len(found) else ", as they were left"
+    pictures = {failure: picture_of(folder / FAILURES, failure.episode) for failure in found}
+    note = "" if any(path.exists() for path in pictures.values()) else f"<p class='lead'>{NO_PICTURES}</p>"
+    shown = "".join(_failure(failure, path) for failure, path in pictures.items())
+    head = f"<h2>Failures of the final test</h2><p class='lead'>{ways}{first}.</p>"
+    return f"{head}{note}<div class='failures'>{shown}</div>"
+
+
+def _failure(failure: Failure, picture: Path) -> str:
+    image = ""
+    if picture.exists():
+        image = f"<img alt='episode {failure.episode} at its end' src='{_data_url(picture, 'image/jpeg')}'>"
+    words = f"seed {failure.seed} · {failure.steps} steps"
+    if failure.progress is not None and failure.best_progress is not None:
+        best, end = max(failure.best_progress, 0.0), max(failure.progress, 0.0)
+        words += f" · {best:.0%} of the way at best, {end:.0%} at the end"
+    text = f"<b>Episode {failure.episode}: {escape(failure.ending)}</b><span>{words}</span>"
+    return f"<figure class='failure'>{image}<figcaption>{text}</figcaption></figure>"
+
+
 def _curves(rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]) -> str:
     if not rows:
         return ""
+    base = summary.get("base_success")
     label, steps = "last 20 episodes", "environment steps"
     charts = [
         line_chart(
@@ -108,7 +157,7 @@ def _curves(rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]) -> 
             [Line(label, series(rows, "success"))],
             steps,
             True,
-            summary.get("base_success"),
+            base,
         ),
         line_chart("Steps driven by the person", [Line(label, series(rows, "intervention_rate"))], steps, True),
         line_chart("Length of an episode, steps", [Line(label, series(rows, "episode_steps"))], steps),
@@ -116,7 +165,7 @@ def _curves(rows: Sequence[Mapping[str, float]], summary: Mapping[str, Any]) -> 
     for name, title in (("critic_loss", "Critic loss"), ("q", "Mean Q"), ("temperature", "Temperature")):
         if points := series(rows, name):
             charts.append(line_chart(title, [Line(name, points)], steps))
-    note = "<p class='lead'>The dashed line is the behaviour-cloned base.</p>" if "base_success" in summary else ""
+    note = "<p class='lead'>The dashed line is the behaviour-cloned base.</p>" if base is not None else ""
     return f"<h2>Training</h2>{note}<div class='charts'>{''.join(charts)}</div>"
 
 
@@ -142,7 +191,8 @@ def _pictures(folder: Path) -> str:
         images = "".join(f"<img alt='{escape(s.stem, quote=True)}' src='{_data_url(s, 'image/png')}'>" for s in stills)
         parts.append(f"<div class='stills'>{images}</div>")
     if not parts:
-        return "<h2>Pictures</h2><p class='lead'>None: no off-screen renderer here (`make setup` says more).</p>"
+        none = "<h2>Pictures</h2><p class='lead'>None: no off-screen renderer here (`make setup` says more).</p>"
+        return none if (folder / DECLARED).exists() else ""  # Only the demo makes any.
     return f"<h2>Trained policy at work</h2>{''.join(parts)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,6 +88,12 @@ class Rollout:
         """The newest observation, which the next step acts on."""
         self.reset_s = 0.0
         """Robot time spent in resets so far."""
+        self.paused_s = 0.0
+        """Robot time for which an operator had it wait between episodes."""
+        self.actions = 0
+        """Asked of the policy so far."""
+        self.inference_s = 0.0
+        """How long the newest took, the base's included."""
 
     def step(
         self, policy: Policy, deterministic: bool = False, label: Source = Source.POLICY
@@ -104,7 +111,7 @@ class Rollout:
         if self._header is None:
             self._begin(policy)
         assert self._header is not None
-        observation = self.observation
+        observation, began_s = self.observation, time.perf_counter()
         base = base_of(policy)
         if base is None:
             base_action = np.zeros(self._header.action_dim, np.float32)
@@ -112,6 +119,7 @@ class Rollout:
         else:
             base_action = np.asarray(base.act(observation), np.float32)
             proposed = policy.act(observation, deterministic, base_action)  # type: ignore[call-arg]
+        self.actions, self.inference_s = self.actions + 1, time.perf_counter() - began_s
         stamp_s = self.env.now()
         self.observation, reward, terminated, truncated, info = self.env.step(proposed)
         source = Source(info.get("source", Source.POLICY))
@@ -177,6 +185,7 @@ class Rollout:
         seed = episode_seed(self.seed, self.stream, self.episode)
         self.observation, info = self.env.reset(seed=seed, options=self.reset_options)
         self.reset_s += float(info.get("reset_s", 0.0))
+        self.paused_s += float(info.get("paused_s", 0.0))
         task, base = self.env.task.spec, base_of(policy)
         self._header = EpisodeHeader(
             run=self.run,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hardware.interfaces import Source
-from robot_rl.types import Step
+from robot_rl.types import Episode, Step
 
 WINDOW = 20
 """Episodes over which running rates are taken."""
@@ -22,15 +23,50 @@ class Tally:
     env_steps: int = 0
     updates: int = 0
     reset_s: float = 0.0
+    held_steps: int = 0
+    """Of the finished episodes' steps, those at whose end the guard held the arm."""
+    paused_s: float = 0.0
+    """Robot time for which an operator had the run wait between episodes."""
+    waited_s: float = 0.0
+    """Wall time for which the environment stood still while the learner updated."""
     person_s: float = 0.0
     """How long the person has driven, where they count it."""
     wall_s: float = 0.0
+    control_hz: float = 0.0
+    """Steps a second of the robot's time; 0 where only a learner was there, which knows no robot."""
 
     def add(self, episode: Sequence[Step]) -> None:
         """Count a finished episode."""
         self.successes.append(episode[-1].success)
         self.lengths.append(len(episode))
         self.human_steps.append(sum(step.source == Source.HUMAN for step in episode))
+        self.held_steps += sum(step.source == Source.HOLD for step in episode)
+
+    def robot_time(self) -> dict[str, float]:
+        """What the robot did, and how long, s. Waits for updates are wall time: a twin's clock stands still then."""
+        human, held = sum(self.human_steps) / self.control_hz, self.held_steps / self.control_hz
+        return {
+            "policy acts": self.env_steps / self.control_hz - human - held,
+            "person drives": human,
+            "resets": self.reset_s,
+            "waits for updates": self.waited_s,
+            "holds": held + self.paused_s,
+        }
+
+    def figures(self, demos: Sequence[Episode]) -> dict[str, Any]:
+        """What a report says of a run that began with ``demos``. ``robot_minutes`` is the robot's time in
+        demonstrations, training and resets, ``person_seconds`` time at the controls, demonstrations included; neither
+        is known where ``control_hz`` is not."""
+        found: dict[str, Any] = {"demos": len(demos), **self.summary()}
+        if not self.control_hz:
+            return found
+        demo_s = sum(len(episode.steps) for episode in demos) / self.control_hz
+        return found | {
+            "robot_minutes": (self.env_steps / self.control_hz + demo_s + self.reset_s) / 60.0,
+            "person_seconds": demo_s + sum(self.human_steps) / self.control_hz,
+            "person_seconds_demos": demo_s,
+            "training_robot_s": self.robot_time(),
+        }
 
     def summary(self) -> dict[str, float]:
         """What a command says of a finished run."""

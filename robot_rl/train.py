@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ class Trainer:
         if store is not None:
             store.supersede(out.name, first)
         self.rollout = Rollout(self.env, spec, out.name, seed, store=store, first_episode=first)
-        self.rollout.reset_s = self.tally.reset_s
+        self.tally.control_hz = self.env.task.spec.control_hz
+        self.rollout.reset_s, self.rollout.paused_s = self.tally.reset_s, self.tally.paused_s
         self.link = InProcessLink()
         self.alarm = None if self.env.classifier is None else FalsePositiveAlarm()
         self._say = say
@@ -84,9 +86,11 @@ class Trainer:
             self._say(f"{burst} successes that nobody confirmed: look whether the classifier is being fooled")
         for record in self.link.take():
             self.learner.take(record)
-        self.tally.reset_s = self.rollout.reset_s
+        self.tally.reset_s, self.tally.paused_s = self.rollout.reset_s, self.rollout.paused_s
         self.tally.person_s = 0.0 if self.attention is None else self.attention.driving_s
+        began_s = time.monotonic()
         self.learner.update()
+        self.tally.waited_s += time.monotonic() - began_s
         if self.learner.report() and self.learner.checkpoint_due:
             self._save()
 

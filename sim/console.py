@@ -17,7 +17,6 @@ from robot_rl.console.link import Link
 from robot_rl.demonstrations import RestingPolicy
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore
-from robot_rl.foreign import ForeignEnv
 from robot_rl.learner import Progress
 from robot_rl.learners import RLLearner
 from robot_rl.policy import Policy
@@ -29,11 +28,11 @@ from sim.tasks.base import TwinTask
 
 
 class TwinConsole:
-    """A page over one environment of the twin, with the browser at its teleop device."""
+    """A page over a rollout in the twin, with the browser at its teleop device."""
 
     def __init__(
         self,
-        env: RobotEnv | ForeignEnv,
+        rollout: Rollout,
         address: Address = LOOPBACK,
         speed: float = 1.0,
         out: Path | None = None,
@@ -41,6 +40,7 @@ class TwinConsole:
     ) -> None:
         """``out``: the folder whose episodes can be browsed. Raises ``ValueError`` (one line) for another kind of
         environment, an address that needs a token, or where viser is missing."""
+        self.rollout, env = rollout, rollout.env
         if not isinstance(env, RobotEnv) or not isinstance(env.task, TwinTask):
             raise ValueError("the console shows the twin's tasks: give --task (`robot-rl tasks` lists them)")
         robot, task = cast(LocalRobot, env.robot), env.task
@@ -48,11 +48,12 @@ class TwinConsole:
         self.link = Link("sim.console_page", {**options, "address": asdict(address), "sounds": sounds})
         self.hand = BrowserHand(robot, lambda: robot.arm_state.T_base_ee, self.link.wishes)
         robot.teleop = self.hand
-        self.live = LiveTwin(env, self.link.put, speed)
+        self.live = LiveTwin(rollout, self.link.put, speed)
         self._said = ""
 
-    def finished(self, success: bool, helped: bool, rollout: Rollout) -> None:
-        """Count the episode that ``rollout`` filed last, and file the operator's word on it."""
+    def finished(self, success: bool, helped: bool) -> None:
+        """Count the episode that was filed last, and file the operator's word on it."""
+        rollout = self.rollout
         self.live.finished(success, helped)
         if self.hand.trouble not in ("", self._said):
             say(f"console: {self.hand.trouble}")
@@ -77,10 +78,10 @@ def watched(
         stack.callback(env.close)
         store = EpisodeStore(out / "episodes")
         stack.callback(store.close)
-        console = TwinConsole(env, address, speed, out / "episodes", sounds)
-        stack.callback(console.close)
         rollout = Rollout(env, spec, out.name, seed, store=store, first_episode=store.next_episode(out.name))
         stack.callback(rollout.abort)
+        console = TwinConsole(rollout, address, speed, out / "episodes", sounds)
+        stack.callback(console.close)
         yield rollout, console
 
 
@@ -91,7 +92,7 @@ def run(rollout: Rollout, console: TwinConsole, policy: Policy | None = None, ep
     while episodes is None or done < episodes:
         _, episode = rollout.step(driver, deterministic=True)
         if episode is not None:
-            console.finished(episode.success, episode.intervened_steps > 0, rollout)
+            console.finished(episode.success, episode.intervened_steps > 0)
             done += 1
     return done
 
@@ -108,7 +109,7 @@ def train_watched(
 ) -> Tally:
     """:func:`robot_rl.train.train` with a console over the environment, and its person at the browser."""
     trainer = Trainer(out, spec, config, **options)
-    console = TwinConsole(trainer.env, address, speed, out / "episodes", sounds)
+    console = TwinConsole(trainer.rollout, address, speed, out / "episodes", sounds)
     say(f"console: {console.link.url}")
     trainer.attention = console.hand.stats
     trainer.attention.driving_s = trainer.tally.person_s
@@ -120,7 +121,7 @@ def train_watched(
             online = trainer.learner.off_policy.online
             fill = {"buffer": len(online) / online.capacity}
         console.live.training = {**row, **fill}
-        console.finished(tally.successes[-1], tally.human_steps[-1] > 0, trainer.rollout)
+        console.finished(tally.successes[-1], tally.human_steps[-1] > 0)
         progress(row)
 
     trainer.learner.progress = report

@@ -22,7 +22,7 @@ from robot_rl.demonstrations import clone_base, collect_demos
 from robot_rl.episodes import EpisodeStore
 from robot_rl.evaluate import evaluate_in_processes
 from robot_rl.metrics import TrainingProgress
-from robot_rl.report import write_report
+from robot_rl.report import DECLARED, FAILURES, write_report
 from robot_rl.rollout import EnvSpec
 from robot_rl.tally import Tally
 from robot_rl.train import train
@@ -91,21 +91,15 @@ class DemoRun:
         return summary
 
     def summary(self, shown: list[Episode], tally: Tally, evaluations: Mapping[str, Any]) -> dict[str, Any]:
-        """The figures of the run. ``person_seconds`` is time at the controls, demonstrations included;
-        ``robot_minutes`` is the robot's time in demonstrations, training and resets."""
-        hz = shown[0].header.control_hz
-        demo_steps = sum(len(episode.steps) for episode in shown)
+        """The figures of the run."""
         policy, stages = evaluations["policy"], self._durations()
         first, last = self._interventions()
         return {
             "task": self.options.task,
             "preset": self.options.preset,
             "seed": self.seed,
-            "env_steps": tally.env_steps,
-            "robot_minutes": ((tally.env_steps + demo_steps) / hz + tally.reset_s) / 60.0,
+            **tally.figures(shown),
             "wall_s": sum(stages.values()) + tally.wall_s,
-            "updates": tally.updates,
-            "demos": len(shown),
             "base_success": evaluations["base"]["success"],
             "blind_success": evaluations["blind"]["success"],
             "success": policy["success"],
@@ -116,13 +110,6 @@ class DemoRun:
             "interventions_last_20": last.takeovers_per_episode,
             "intervention_steps_first_20": first.share_of_steps,
             "intervention_steps_last_20": last.share_of_steps,
-            "person_seconds": (demo_steps + sum(tally.human_steps)) / hz,
-            "person_seconds_demos": demo_steps / hz,
-            "training_robot_s": {
-                "policy acts": (tally.env_steps - sum(tally.human_steps)) / hz,
-                "person drives": sum(tally.human_steps) / hz,
-                "resets": tally.reset_s,
-            },
             "training_s": tally.wall_s,
             "stages_s": stages,
             "evaluations": dict(evaluations),
@@ -130,7 +117,7 @@ class DemoRun:
 
     def _declare_test(self) -> None:
         """Write down what the final test will be, before anything is learned."""
-        path = self.out / "final_test.json"
+        path = self.out / DECLARED
         declared = {"episodes": self.options.test_episodes, "stream": "evaluation", "seed": self.seed, "person": None}
         if path.exists() and json.loads(path.read_text()) != declared:
             raise ValueError(
@@ -157,12 +144,9 @@ class DemoRun:
         path = self.out / "evaluations" / f"{name}.json"
         if not path.exists():
             options = self.options
-            result = self._timed(
-                f"test of {name}",
-                lambda: evaluate_in_processes(
-                    policy, self.alone, options.test_episodes, self.seed, deterministic, options.workers
-                ),
-            )
+            pictures = self.out / FAILURES if name == "policy" else None
+            run = (policy, self.alone, options.test_episodes, self.seed, deterministic, options.workers)
+            result = self._timed(f"test of {name}", lambda: evaluate_in_processes(*run, pictures=pictures))
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(jsonable(evaluation_summary(result))), encoding="utf-8")
         loaded: dict[str, Any] = json.loads(path.read_text())

@@ -81,16 +81,10 @@ def _episodes(
             while episode is None:
                 step, episode = rollout.step(policy, deterministic=True, label=label)
                 outcome = None if episode is None else episode.success
-                frames.append(caption(_views(env), title, step.source, outcome))
+                frames.append(caption(cast(TwinTask, env.task).views(), title, step.source, outcome))
             yield frames + [frames[-1]] * LINGER_FRAMES
     finally:
         env.close()
-
-
-def _views(env: RobotEnv) -> np.ndarray:
-    """The whole cell, and beside it what happens at the fingertips."""
-    task = cast(TwinTask, env.task)
-    return np.hstack([task.render("scene", 360, 480), task.render("front", 360, 360)])
 
 
 def caption(picture: np.ndarray, title: str, source: Source, success: bool | None) -> np.ndarray:

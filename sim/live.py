@@ -14,7 +14,9 @@ import numpy as np
 from hardware.interfaces import CameraFrame, Refusal, Source
 from hardware.local_robot import LocalRobot
 from robot_rl.console.snapshot import HELPED, SUCCESS, Snapshot
+from robot_rl.console.timing import LoopTimes, Tick
 from robot_rl.env import RobotEnv
+from robot_rl.rollout import Rollout
 from sim.scene import body_poses
 from sim.tasks.base import TwinTask
 from sim.world import RendererUnavailable, new_renderer
@@ -76,10 +78,11 @@ class _Stall:
 class LiveTwin:
     """Makes snapshots of the environment's twin, on the control thread, between physics steps."""
 
-    def __init__(self, env: RobotEnv, put: Callable[[Snapshot], None], speed: float = 1.0) -> None:
-        """``put``: what takes snapshots, at once. ``speed``: simulated seconds a real one; ``inf`` runs as fast as it
-        can."""
-        self.env, self._put = env, put
+    def __init__(self, rollout: Rollout, put: Callable[[Snapshot], None], speed: float = 1.0) -> None:
+        """``rollout``: what steps the twin. ``put``: what takes snapshots, at once. ``speed``: simulated seconds a real
+        one; ``inf`` runs as fast as it can."""
+        self._rollout, self._put = rollout, put
+        self.env = env = cast(RobotEnv, rollout.env)
         self.robot, self.world = cast(LocalRobot, env.robot), cast(TwinTask, env.task).world
         self.training: Mapping[str, float] = {}
         """The newest row of metrics of whatever learns here."""
@@ -89,9 +92,11 @@ class LiveTwin:
         self._episode, self._human, self._stall = 0, 0, _Stall()
         self._steps = 0
         self._info: Mapping[str, Any] = env.info
-        self.pacer = Pacer(speed)
+        self.pacer, self._times = Pacer(speed), LoopTimes(env.task.spec.control_hz)
+        self._late_s = self.robot.cell.guard_period_s / speed
         if speed < inf:
             self.robot.clock.every(self.robot.cell.guard_period_s, self.pacer)
+        self.robot.clock.every(self.robot.cell.guard_period_s, self._note_tick)
         self.robot.clock.every(SNAPSHOT_S, self._capture)
 
     def finished(self, success: bool, helped: bool) -> None:
@@ -123,6 +128,7 @@ class LiveTwin:
             human_steps=self._human,
             stalled_s=self._stall.seconds(info["reward_inputs"]["next_potential"], now) if info else 0.0,
             pace=self.pacer.pace(now),
+            timing=self._times.newest,
             training=self.training,
             frames=self.env.latest.frames if info else {},
             body_poses=body_poses(data),
@@ -130,6 +136,16 @@ class LiveTwin:
             outcomes=self.outcomes,
         )
         self._put(snapshot)
+
+    def _note_tick(self, now: float) -> None:
+        commanded_s, rollout = self.robot.guard.state.mux.commanded_s, self._rollout
+        if not rollout.running or commanded_s is None:  # Between episodes nothing is commanded.
+            return
+        seen = self.env.latest
+        oldest_s = min((frame.stamp_s for frame in seen.frames.values()), default=seen.arm.stamp_s)
+        late = self.pacer.late_s > self._late_s
+        tick = Tick(now - commanded_s, now - oldest_s, rollout.inference_s, rollout.actions, late)
+        self._times.note(tick)
 
     def _note_step(self, now: float, info: Mapping[str, Any]) -> None:
         if self.env.steps < self._steps or (self.env.steps and not self._episode):

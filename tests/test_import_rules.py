@@ -27,7 +27,7 @@ COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "sim/commands.py": ("sim", "hardware", "robot_rl"),
     "sim/console.py": ("sim", "hardware", "robot_rl"),
     "sim/console_page.py": ("sim", "hardware", "robot_rl.console"),
-    "sim/live.py": ("sim", "hardware", "robot_rl.env", "robot_rl.console.snapshot"),
+    "sim/live.py": ("sim", "hardware", "robot_rl.env", "robot_rl.rollout", "robot_rl.console"),
     "sim/recorded.py": ("sim", "hardware", "robot_rl.types", "robot_rl.console"),
     "sim/scene.py": ("sim", "hardware", "robot_rl.console.snapshot"),
     "sim/demo.py": ("sim", "hardware", "robot_rl"),

@@ -56,7 +56,7 @@ class Keyboard(PollingTeleop):
             if what is not None:
                 self._until_s[what] = now + self.settings.jog_s
         held = {what for what, until_s in self._until_s.items() if now < until_s}
-        return Reading(_deflection(held), tuple(name in held for name in BUTTONS))
+        return Reading(deflection(held), tuple(name in held for name in BUTTONS))
 
     def _shut(self) -> None:
         with suppress(termios.error):  # The terminal is gone.
@@ -64,6 +64,7 @@ class Keyboard(PollingTeleop):
         os.close(self._file)
 
 
-def _deflection(held: set[str]) -> Vector6:
+def deflection(held: set[str]) -> Vector6:
+    """What the axes in ``held`` come to together."""
     x, y, z, roll, pitch, yaw = (float(axis in held) - float(f"-{axis}" in held) for axis in AXES)
     return x, y, z, roll, pitch, yaw

@@ -12,7 +12,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from fcntl import ioctl
 from importlib.util import find_spec
+from termios import TIOCOUTQ
 from typing import Any
 
 from robot_rl.console.snapshot import Snapshot
@@ -56,13 +59,19 @@ class Link:
         self._socket.setblocking(False)
 
     def put(self, snapshot: Snapshot) -> None:
-        """Send, or drop: never waits, never fails."""
+        """Send, or drop, pictures first: never waits, never fails."""
         try:
+            if snapshot.frames and self._unread_bytes() > _BUFFER_BYTES // 2:
+                snapshot = replace(snapshot, frames={})
             self._socket.send(snapshot.pack())
         except BlockingIOError:  # The page is slow: it will see a newer one.
             pass
         except OSError:
             self.open = False
+
+    def _unread_bytes(self) -> int:
+        """What the page has not read yet."""
+        return int.from_bytes(ioctl(self._socket, TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def wishes(self) -> Iterator[Wish]:
         """What the person has asked for since the last call."""

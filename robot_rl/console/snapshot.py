@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hardware.interfaces import CameraFrame, Gripper, GuardMode, Pose, Source, Vector3
+from robot_rl.console.timing import Timing
 
 MAX_FRAME_BYTES = 60_000
 """Larger pictures cross with every second pixel, or fewer: a packet must fit into a socket's buffer."""
@@ -80,6 +81,8 @@ class Snapshot:
     """For how long the task has not come nearer to success, where the task can tell."""
     pace: float = 1.0
     """Seconds of the robot's clock a second of the operator's."""
+    timing: Timing | None = None
+    """How quick the control loop was in the last second; None before that has passed."""
     training: Mapping[str, float] = field(default_factory=dict)
     """The newest row of the run's metrics; empty where nothing learns."""
     frames: Mapping[str, CameraFrame] = field(default_factory=dict)
@@ -128,12 +131,14 @@ class Snapshot:
 
 _ARRAYS = ("body_poses", "positions", "outcomes")
 _PLAIN = tuple(f.name for f in fields(Snapshot) if f.name not in (*_ARRAYS, "frames"))
-_KINDS: Mapping[str, Any] = {"mode": GuardMode, "source": Source, "gripper": Gripper}
+_KINDS: Mapping[str, Any] = {"timing": Timing._make, "mode": GuardMode, "source": Source, "gripper": Gripper}
 
 
 def _restored(name: str, value: Any) -> Any:
+    if value is None:
+        return None
     if name in ("hand", "accepted", "proposed"):
-        return None if value is None else Pose(*(tuple(part) for part in value))
+        return Pose(*(tuple(part) for part in value))
     if name in _KINDS:
         return _KINDS[name](value)
     return tuple(value) if isinstance(value, list) else value

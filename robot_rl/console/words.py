@@ -9,6 +9,7 @@ import numpy as np
 
 from hardware.interfaces import Gripper, GuardMode, Source
 from robot_rl.console.snapshot import HELPED, SUCCESS, Snapshot
+from robot_rl.console.timing import Timing
 from robot_rl.metrics import wilson_interval
 
 WINDOW = 20
@@ -107,6 +108,19 @@ def _refusal(snapshot: Snapshot) -> str:
     return f"{limit} by {amount:.3g}, {ago_s:.1f} s ago"
 
 
+def _quickness(timing: Timing | None) -> list[tuple[str, str]]:
+    """The worst of the last second."""
+    if timing is None:
+        return []
+    command, observation, inference = (1000.0 * seconds for seconds in timing[:3])
+    return [
+        ("command, observation at most", f"{command:.0f}, {observation:.0f} ms old"),
+        ("inference", f"{inference:.1f} ms"),
+        ("control rate", f"{timing.control_hz:.1f} of {timing.wanted_hz:g} Hz"),
+        ("late ticks", f"{timing.late_ticks} of {timing.ticks}"),
+    ]
+
+
 def _meters(snapshot: Snapshot) -> list[tuple[str, str]]:
     row, outcomes = snapshot.training, snapshot.outcomes
     share = snapshot.human_steps / max(snapshot.step, 1)
@@ -118,6 +132,7 @@ def _meters(snapshot: Snapshot) -> list[tuple[str, str]]:
         ("helped in", f"{helped} of the last {len(outcomes[-WINDOW:])} episodes"),
         ("unaided in a row", str(streak(outcomes))),
         ("pace", f"{snapshot.pace:.2f} × real time"),
+        *_quickness(snapshot.timing),
     ]
     for name, label, form in (
         ("env_steps", "steps learned from", "{:,.0f}"),

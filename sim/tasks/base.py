@@ -131,6 +131,10 @@ class TwinTask(ABC):
         """uint8 (height, width, 3) RGB."""
         return self.world.render(camera, height, width)
 
+    def views(self) -> np.ndarray:
+        """uint8 (360, 840, 3) RGB: the whole cell, and beside it what happens at the fingertips."""
+        return np.hstack([self.render("scene", 360, 480), self.render("front", 360, 360)])
+
     def numbers(self, key: str) -> list[float]:
         """A list of the setup."""
         value = self._setup[key]

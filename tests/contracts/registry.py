@@ -24,8 +24,10 @@ from hardware.device_settings import CameraSettings, TeleopSettings
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
 from hardware.interfaces import Arm, Camera, Clock, Gripper, NoTeleop, ResetPlan, Robot, TeleopDevice
 from hardware.local_robot import LocalRobot
+from hardware.teleop.evdev_keys import KEYS, EvdevKeys
 from hardware.teleop.gamepad import Gamepad
 from hardware.teleop.keyboard import Keyboard
+from hardware.teleop.pedal import WithPedal
 from hardware.teleop.spacemouse import SpaceMouse
 from robot_rl.console.hand import BrowserHand
 from sim.drivers import SimArm, SimCamera, SimClock
@@ -36,7 +38,7 @@ from sim.world import RendererUnavailable, World
 from tests.hardware.arms.rig import FrankaSimulator, SimulatorClock, UrSimulator, so101_bus
 from tests.hardware.cameras.rig import NetworkCamera, SoftwareRealSense
 from tests.hardware.rig import fake_cell
-from tests.hardware.teleop.rig import FULL, HidDevice, Joystick, motion_report, plug_in
+from tests.hardware.teleop.rig import FULL, HidDevice, Joystick, KeyDevice, motion_report, plug_in
 
 T = TypeVar("T")
 
@@ -190,6 +192,23 @@ def keyboard() -> Bench[TeleopDevice]:
     return Bench(Keyboard(TeleopSettings(path=path), RealClock()), RealClock(), lambda: os.close(hand))
 
 
+def evdev_keys() -> Bench[TeleopDevice]:
+    pytest.importorskip("evdev", reason="needs the extra 'evdev'")
+    patch = pytest.MonkeyPatch()
+    board = KeyDevice(patch, *KEYS)
+    bench = Bench[TeleopDevice](EvdevKeys(TeleopSettings(path=board.path), RealClock()), RealClock(), patch.undo)
+    board.key("w")
+    return bench
+
+
+def pedal() -> Bench[TeleopDevice]:
+    pytest.importorskip("evdev", reason="needs the extra 'evdev'")
+    patch = pytest.MonkeyPatch()
+    board, beside = KeyDevice(patch, "b"), gamepad()
+    settings = TeleopSettings(path=board.path, keys={"b": "takeover"})
+    return Bench(WithPedal(beside.device, EvdevKeys(settings, RealClock(), "pedal")), RealClock(), patch.undo)
+
+
 def scripted_human() -> Bench[TeleopDevice]:
     twin = make_task("reach")
     twin.reset(np.random.default_rng(0), teleport=True)
@@ -266,6 +285,8 @@ TELEOPS: dict[str, Callable[[], Bench[TeleopDevice]]] = {
     "spacemouse": spacemouse,
     "gamepad": gamepad,
     "keyboard": keyboard,
+    "evdev": evdev_keys,
+    "pedal": pedal,
     "browser": browser_hand,
 }
 ROBOTS: dict[str, Callable[[], RobotBench]] = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from hardware import doctor_computer, doctor_devices
+from hardware import doctor_computer, doctor_devices, doctor_rights
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import CameraSettings, TeleopSettings
@@ -18,6 +18,7 @@ from hardware.doctor import Level, examine, passed
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
 from hardware.interfaces import FrameStamp, NoTeleop
 from hardware.local_robot import LocalRobot
+from hardware.teleop import evdev_keys
 from robot_rl.cli import main
 from tests.hardware.rig import fake_cell
 
@@ -91,12 +92,32 @@ def test_rights_to_a_spacemouse_are_looked_at_and_the_rule_printed(tmp_path, mon
     files = tmp_path / "dev"
     files.mkdir()
     (files / "hidraw3").touch()
-    look = lambda: only(doctor_devices.spacemouse_rights(tmp_path / "sys", files))  # noqa: E731
+    look = lambda: only(doctor_rights.spacemouse_rights(tmp_path / "sys", files))  # noqa: E731
     assert look().level is Level.PASS
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert (look().level, "256f" in look().fix, "udevadm" in look().fix) == (Level.FAIL, True, True)
     shutil.rmtree(entry.parent)
     assert look().level is Level.WARN
+
+
+def test_rights_to_keys_are_looked_at_and_a_rule_for_that_one_device_printed(tmp_path, monkeypatch):
+    event = tmp_path / "event7"
+    event.touch()
+    pedal = tmp_path / "usb-PCsensor_FootSwitch-event-kbd"
+    pedal.symlink_to(event)
+    look = lambda: only(doctor_rights.key_rights(str(pedal)))  # noqa: E731
+    assert look().level is Level.PASS
+    ids = tmp_path / "sys" / "event7" / "device" / "id"
+    ids.mkdir(parents=True)
+    (ids / "vendor").write_text("0c45\n")
+    (ids / "product").write_text("7403\n")
+    fix = evdev_keys.rule(str(pedal), tmp_path / "sys")
+    assert 'ATTRS{id/vendor}=="0c45", ATTRS{id/product}=="7403", OWNER=' in fix and "udevadm" in fix
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(evdev_keys, "rule", lambda path: f"a rule for {path}")
+    assert (look().level, look().fix) == (Level.FAIL, f"a rule for {pedal}")
+    event.unlink()
+    assert "is not plugged in" in look().found
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from robot_rl import cli
+from robot_rl.failures import SHOWN
 from robot_rl.metrics import read_metrics
+from robot_rl.report import DECLARED
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "tests.robot_rl.point_env"
@@ -104,8 +106,15 @@ def test_a_policy_over_a_base_is_trained_and_evaluated_as_one(
     made = result(capsys, *arguments, "--env-steps", 90)
     assert made["updates"] == 41 and (out / "policy" / "base" / "policy.json").exists()
     moved = out.rename(tmp_path / "moved")
-    tested = result(capsys, "eval", moved, "--env", ENV, "--episodes", 10, "--workers", 1)
+    assert "Training" in (moved / "report.html").read_text()
+    tested = result(capsys, "eval", moved, "--env", ENV, "--episodes", 10, "--workers", 1, "--out", moved)
     assert tested["task"] == ENV and tested["episodes"] == 10
+    assert len(tested["failures"]) == min(10 - tested["successes"], SHOWN)
+    page = (moved / "report.html").read_text()
+    assert "Training" in page and "Final test" in page and f"{tested['successes']}/10" in page
+    (moved / DECLARED).write_text("{}")
+    assert cli.main(["eval", str(moved), "--env", ENV, "--out", str(moved)]) == 2
+    assert "declared before training: give another --out" in capsys.readouterr().err
 
 
 def test_a_policy_over_a_base_without_demonstrations_is_one_line(

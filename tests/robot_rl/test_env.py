@@ -233,3 +233,14 @@ def test_pressing_against_something_does_not_wind_up():
     lead = pose_delta(env.latest.arm.T_base_ee, env.latest.executed.target)[2]
     assert lead == pytest.approx(-(env.task.spec.max_lead_m + 0.5 * 0.008), abs=5e-4)
     assert info["executed_action"][2] == -0.5
+
+
+def test_an_operators_pause_between_episodes_is_no_reset():
+    env = make_env()
+    _, info = env.reset(seed=0)
+    assert info["paused_s"] == 0.0
+    plain_s = env.reset(seed=0)[1]["reset_s"]
+    person = env.robot.teleop = Person()
+    person.rest = lambda: env.robot.clock.sleep_until(env.now() + 2.5)
+    _, info = env.reset(seed=0)
+    assert info["paused_s"] == pytest.approx(2.5) and info["reset_s"] == pytest.approx(plain_s)

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hardware.interfaces import Source
 from robot_rl.bc import MlpPolicy, train_cloned_policy
 from robot_rl.config import CloningConfig
 from robot_rl.env import RobotEnv
 from robot_rl.evaluate import BlindPolicy, Evaluation, evaluate, evaluate_in_processes
+from robot_rl.failures import OUT_OF_TIME, SHOWN, endings, last_picture, picture_of
 from robot_rl.foreign import ForeignEnv
 from robot_rl.policy import Interface, save_policy
-from robot_rl.rollout import DEMO_SEEDS, EVALUATION_SEEDS, EnvSpec, Rollout
+from robot_rl.rollout import DEMO_SEEDS, EVALUATION_SEEDS, EnvSpec, Rollout, episode_seed
 from robot_rl.types import Observation
 
 REACH = EnvSpec("sim:Reach-v0")
@@ -132,6 +134,61 @@ def test_a_process_that_fails_is_named_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no policy in") as caught:
         evaluate_in_processes(tmp_path, REACH, 2, seed=0, workers=1)
     assert "\n" not in str(caught.value)
+
+
+class Pushing(Still):
+    """Down, whatever is there."""
+
+    def act(self, observation: Observation, deterministic: bool = False) -> np.ndarray:
+        return np.array([0, 0, -1, 0, 0, 0], np.float32)
+
+
+def test_failures_say_how_they_ended() -> None:
+    late = evaluate(REACH.make(max_steps=2), REACH, Still(), 2, seed=5)
+    assert [(f.episode, f.steps, f.ending) for f in late.failures] == [(0, 2, OUT_OF_TIME), (1, 2, OUT_OF_TIME)]
+    assert [f.seed for f in late.failures] == [episode_seed(5, EVALUATION_SEEDS, number) for number in (0, 1)]
+    assert late.failures[0].best_progress is not None
+    pushed = evaluate(REACH.make(max_steps=400), REACH, Pushing(), 1).failures[0]
+    assert pushed.ending.startswith("S29: ") and pushed.steps < 400
+    assert endings((*late.failures, pushed)) == {OUT_OF_TIME: 2, "S29": 1}
+
+
+def test_pictures_of_failures_change_nothing_and_are_the_first_ones(
+    clone: tuple[MlpPolicy, Path], tmp_path: Path
+) -> None:
+    """In a test with failures between successes, whose later episodes would show that something was moved."""
+    policy, folder = clone
+    short = EnvSpec(REACH.id, {"max_steps": sorted(evaluate(REACH.make(), REACH, policy, 8, seed=4).lengths)[3]})
+    without = evaluate(short.make(), short, policy, 8, seed=4)
+    failed = [failure.episode for failure in without.failures]
+    assert 0 < len(failed) < 8
+    (tmp_path / "0099.jpg").write_bytes(b"of an earlier test")
+    assert evaluate_in_processes(folder, short, 8, seed=4, workers=2, pictures=tmp_path) == without
+    try:
+        views = short.make().task.views()  # type: ignore[union-attr]
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    kept = [picture_of(tmp_path, number) for number in failed[:SHOWN]]
+    assert sorted(tmp_path.iterdir()) == kept
+    assert all(Image.open(path).size == (views.shape[1], views.shape[0]) for path in kept)
+    assert len({path.read_bytes() for path in kept}) == len(kept), "each shows its own episode"
+
+
+def test_where_nothing_can_be_drawn_the_cameras_of_the_policy_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = REACH.make()
+
+    def no_renderer() -> np.ndarray:
+        raise RuntimeError("no off-screen OpenGL here")
+
+    monkeypatch.setattr(env.task, "views", no_renderer)
+    seen = {
+        "state": np.zeros(3, np.float32),
+        "front": np.ones((4, 6, 3), np.uint8),
+        "hand": np.zeros((4, 4, 3), np.uint8),
+    }
+    picture = last_picture(env, seen)
+    assert picture is not None and picture.shape == (4, 10, 3)
+    assert last_picture(env, {"state": seen["state"]}) is None
 
 
 def test_numbers_of_an_evaluation() -> None:

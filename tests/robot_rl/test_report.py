@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from robot_rl.failures import OUT_OF_TIME, Failure, endings, keep_picture
 from robot_rl.metrics import MetricsLog, wilson_interval
-from robot_rl.report import write_report
+from robot_rl.report import FAILURES, NO_PICTURES, write_report
 
 
 def evaluation(successes: int, episodes: int) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def run_folder(tmp_path: Path) -> Path:
         "wall_s": 402.0, "updates": 9_500, "demos": 20, "base_success": 0.51, "success": 0.97,
         "success_low": policy["success_low"],
         "cycle_s": 4.25, "interventions_first_20": 1.35, "interventions_last_20": 0.05, "person_seconds": 312.0,
-        "training_robot_s": {"policy acts": 900.0, "person drives": 0.0, "resets": 100.0},
+        "training_robot_s": {"policy acts": 900.0, "person drives": 0.0, "resets": 60.0, "holds": 40.0},
         "evaluations": {"policy": policy, "blind": evaluation(14, 100)},
     }  # fmt: skip
     (tmp_path / "summary.json").write_text(json.dumps(summary))
@@ -86,14 +89,48 @@ def test_report_shows_the_test_with_its_interval_and_the_floor_beside_it(run_fol
 
 def test_report_shows_where_the_time_went(run_folder: Path) -> None:
     page = write_report(run_folder).read_text()
-    assert "policy acts 900 s, 90%" in page and "resets 100 s, 10%" in page and "person drives 0" not in page
+    assert "policy acts 900 s, 90%" in page and "resets 60 s, 6%" in page and "person drives 0" not in page
+    assert "holds 40 s, 4%" in page
     assert "environment 30 s, 75%" in page and "updates 10 s, 25%" in page
 
 
 def test_a_run_without_pictures_or_metrics_still_has_a_report(run_folder: Path) -> None:
     (run_folder / "metrics.jsonl").unlink()
+    assert "renderer" not in write_report(run_folder).read_text(), "only a demo makes any"
+    (run_folder / "final_test.json").write_text("{}")
     page = write_report(run_folder).read_text()
     assert "no off-screen renderer" in page and "<h2>Training" not in page
+
+
+def with_failures(folder: Path, *failures: Failure) -> None:
+    path = folder / "summary.json"
+    summary = json.loads(path.read_text())
+    summary["evaluations"]["policy"] |= {"failures": [asdict(f) for f in failures], "endings": endings(failures)}
+    path.write_text(json.dumps(summary))
+
+
+def test_report_shows_how_failures_were_left_and_why(run_folder: Path) -> None:
+    stopped = Failure(7, 960329833, 42, "S8: 43 N & more", progress=-0.1, best_progress=0.62)
+    with_failures(run_folder, stopped, Failure(11, 5, 80, OUT_OF_TIME))
+    keep_picture(run_folder / FAILURES, 7, np.zeros((36, 84, 3), np.uint8))
+    page = write_report(run_folder).read_text()
+    assert "Failures of the final test" in page and "1 × S8, 1 × time ran out; below the first 2" in page
+    assert "Episode 7: S8: 43 N &amp; more" in page and "seed 960329833 · 42 steps" in page
+    assert "62% of the way at best, 0% at the end" in page
+    assert "Episode 11: time ran out" in page and page.count("data:image/jpeg") == 1
+
+
+def test_failures_without_pictures_say_why_in_one_line(run_folder: Path) -> None:
+    with_failures(run_folder, Failure(7, 1, 42, OUT_OF_TIME))
+    page = write_report(run_folder).read_text()
+    assert NO_PICTURES in page and "Episode 7: time ran out" in page and "data:image/jpeg" not in page
+
+
+def test_a_run_without_a_test_shows_what_it_has(tmp_path: Path) -> None:
+    figures = {"task": "reach", "preset": "rlpd", "seed": 1, "demos": 0, "env_steps": 10, "recent_success": 0.5}
+    (tmp_path / "summary.json").write_text(json.dumps(figures | {"wall_s": 12.0}))
+    page = write_report(tmp_path).read_text()
+    assert "50%" in page and "12.0 s" in page and "Final test" not in page and "takeovers" not in page
 
 
 def test_a_large_video_is_linked(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

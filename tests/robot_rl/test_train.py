@@ -30,7 +30,7 @@ STEPS, KILLED_AFTER, CHECKPOINTS = 220, 150, 100
 CLONING = CloningConfig(
     width=16, depth=2, batch_size=16, steps=30, chunk=ChunkConfig(4, 2), flow=FlowConfig(16, 1, 2, distill_steps=10)
 )
-NOT_COMPARED = ("wall_s", "learner_wait_s", "actor_wait_s", "reset_s")
+NOT_COMPARED = ("wall_s", "learner_wait_s", "actor_wait_s", "waited_s", "reset_s")
 """Wall times; and the second for which, in a new process, everything streams before the first reset (S10)."""
 
 

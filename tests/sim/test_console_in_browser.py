@@ -124,6 +124,7 @@ def test_a_person_corrects_the_policy_from_the_browser(
 
     eventually(lambda: driver() == "policy drives", "the policy should drive")
     _picture_and_scene_move(page)
+    eventually(lambda: "control rate" in page.inner_text("#status"), "the page should say how quick the loop is")
 
     before = robot.hand_m
     page.keyboard.press("u")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
+import tty
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,3 +90,74 @@ class Joystick:
     def unplug(self) -> None:
         os.close(self._write)
         os.close(self._read)
+
+
+class KeyDevice:
+    """A keyboard whose events are the kernel's own ``struct input_event``, over a pseudo-terminal that passes bytes as
+    they are. What only a device of the kernel answers (its name, its keys, which are down, grabbing, that it is gone)
+    is answered for it; opening, reading and parsing are evdev's own. :class:`VirtualKeys` is the real thing."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, *keys: str) -> None:
+        from evdev import _input, ecodes
+
+        self._codes, self._plugged = ecodes, True
+        self._hand, self._device = os.openpty()
+        tty.setraw(self._device)
+        self.path = os.ttyname(self._device)
+        self.down: set[int] = set()
+        self.grabbed = False
+        able = {ecodes.EV_KEY: [ecodes.ecodes[f"KEY_{key.upper()}"] for key in keys]}
+        about = (3, 0x0C45, 0x7403, 0x0110, "PCsensor FootSwitch", "usb-1/input0", "")
+        answers: dict[str, Any] = {
+            "ioctl_devinfo": lambda _: about,
+            "ioctl_EVIOCGVERSION": lambda _: 0x10001,
+            "ioctl_capabilities": lambda _: able,
+            "ioctl_EVIOCGEFFECTS": lambda _: 0,
+            "ioctl_EVIOCG_bits": lambda _, kind: sorted(self.down),
+            "ioctl_EVIOCGRAB": lambda _, on: setattr(self, "grabbed", bool(on)),
+        }
+        for name, answer in answers.items():
+            patch.setattr(f"evdev.device._input.{name}", answer)
+        read = _input.device_read_many
+        patch.setattr("evdev.device._input.device_read_many", lambda fd: self._gone(fd) or read(fd))
+
+    def key(self, name: str, value: int = 1) -> None:
+        """1 goes down, 0 comes up, 2 repeats."""
+        code = self._codes.ecodes[f"KEY_{name.upper()}"]
+        (self.down.add if value else self.down.discard)(code)
+        self.send((self._codes.EV_KEY, code, value), (self._codes.EV_SYN, self._codes.SYN_REPORT, 0))
+
+    def overrun(self) -> None:
+        """The kernel dropped events, since nobody read them in time."""
+        self.send((self._codes.EV_SYN, self._codes.SYN_DROPPED, 0))
+
+    def send(self, *events: tuple[int, int, int]) -> None:
+        os.write(self._hand, b"".join(struct.pack("@llHHi", 0, 0, *event) for event in events))
+
+    def unplug(self) -> None:
+        self._plugged = False
+
+    def _gone(self, number: int) -> None:
+        if not self._plugged and os.ttyname(number) == self.path:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+
+class VirtualKeys:
+    """A keyboard of the kernel, by /dev/uinput; skips where that is not permitted."""
+
+    def __init__(self, *keys: str) -> None:
+        from evdev import UInput, UInputError, ecodes
+
+        self._codes = ecodes
+        try:
+            self._made = UInput({ecodes.EV_KEY: [ecodes.ecodes[f"KEY_{key.upper()}"] for key in keys]})
+        except (UInputError, OSError) as error:
+            pytest.skip(f"no virtual keyboard can be made here ({error})")
+        self.path = str(self._made.device.path)
+
+    def key(self, name: str, value: int = 1) -> None:
+        self._made.write(self._codes.EV_KEY, self._codes.ecodes[f"KEY_{name.upper()}"], value)
+        self._made.syn()
+
+    def unplug(self) -> None:
+        self._made.close()

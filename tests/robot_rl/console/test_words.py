@@ -10,6 +10,7 @@ import pytest
 
 from hardware.interfaces import CameraFrame, Gripper, GuardMode, Pose, Source
 from robot_rl.console.snapshot import HELPED, MAX_FRAME_BYTES, SUCCESS, Snapshot
+from robot_rl.console.timing import Timing
 from robot_rl.console.words import action_bars, hint, status, streak, success_curve
 
 POSE = Pose((0.5, 0.0, 0.2), (1.0, 0.0, 0.0, 0.0))
@@ -28,6 +29,10 @@ def snapshot(mode: GuardMode = GuardMode.RUNNING, source: Source = Source.POLICY
         (snapshot(GuardMode.DISARMED), ["nobody drives"]),
         (snapshot(refusal=("S4", 0.012, 0.5)), ["S4 by 0.012, 0.5 s ago"]),
         (snapshot(step=10, human_steps=3), ["30% of this episode"]),
+        (
+            snapshot(timing=Timing(0.0994, 0.1312, 0.0021, 9.84, 10.0, 100, 3)),
+            ["99, 131 ms old", "2.1 ms", "9.8 of 10 Hz", "3 of 100"],
+        ),
         (snapshot(training={"env_steps": 1200.0, "buffer": 0.25}), ["1,200", "25%"]),
     ],
 )
@@ -64,6 +69,7 @@ def test_a_snapshot_crosses_to_the_page_as_it_is():
     image = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     sent = snapshot(
         GuardMode.HOLD, Source.HOLD, reason="é", gripper=Gripper.CLOSE, accepted=POSE, refusal=("S4", 0.1, 2.0),
+        timing=Timing(0.1, 0.2, 0.003, 9.9, 10.0, 100, 1),
         executed_action=(0.1, -1.0), training={"q": 0.5}, frames={"front": CameraFrame(0.9, 7, image)},
         body_poses=np.random.default_rng(0).random((3, 7)), outcomes=np.array([SUCCESS, 0], np.uint8),
     )  # fmt: skip
@@ -78,10 +84,11 @@ def test_a_snapshot_crosses_to_the_page_as_it_is():
         "accepted",
         "proposed",
         "refusal",
+        "timing",
         "training",
     ):
         assert getattr(got, name) == getattr(sent, name), name
-    assert got.executed_action == sent.executed_action and type(got.mode) is GuardMode
+    assert got.executed_action == sent.executed_action and type(got.mode) is GuardMode and type(got.timing) is Timing
     assert np.array_equal(got.body_poses, sent.body_poses) and np.array_equal(got.outcomes, sent.outcomes)
     frame = got.frames["front"]
     assert (frame.stamp_s, frame.sequence) == (0.9, 7) and np.array_equal(frame.image, image)
