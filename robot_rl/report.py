@@ -73,7 +73,7 @@ def _cards(summary: Mapping[str, Any]) -> str:
     if test := _test(summary):
         sure = f"success in the final test; 95 % sure of {test['success_low']:.1%}"
         cards += [(f"{test['success']:.1%}", sure, "main"), (_seconds(test["cycle_s"]), "median time of a success", "")]
-    elif "recent_success" in summary:
+    elif summary.get("episodes"):
         cards.append(
             (f"{summary['recent_success']:.0%}", "success unaided in the last 20 episodes of training", "main")
         )

@@ -127,7 +127,15 @@ def test_failures_without_pictures_say_why_in_one_line(run_folder: Path) -> None
 
 
 def test_a_run_without_a_test_shows_what_it_has(tmp_path: Path) -> None:
-    figures = {"task": "reach", "preset": "rlpd", "seed": 1, "demos": 0, "env_steps": 10, "recent_success": 0.5}
+    figures = {
+        "task": "reach",
+        "preset": "rlpd",
+        "seed": 1,
+        "demos": 0,
+        "env_steps": 10,
+        "episodes": 2,
+        "recent_success": 0.5,
+    }
     (tmp_path / "summary.json").write_text(json.dumps(figures | {"wall_s": 12.0}))
     page = write_report(tmp_path).read_text()
     assert "50%" in page and "12.0 s" in page and "Final test" not in page and "takeovers" not in page

@@ -155,15 +155,18 @@ def test_a_person_corrects_the_policy_from_the_browser(
 
 
 def test_a_tab_that_hangs_while_it_drives_holds_the_arm(robot: Robot, page: Any) -> None:
+    assert robot.console is not None
+    hand = robot.console.hand
     page.keyboard.press("t")
-    eventually(lambda: page.inner_text("#driver") == "you drive", "a key should take over")
+    # What the page shows of it may come too late: a busy machine's tab is silent for longer than the guard waits.
+    eventually(lambda: hand.stats.takeovers == 1, "a key should take over")
     page.evaluate("setTimeout(() => { for (;;); })")
     row, episode = robot.first_episode()
     assert row.intervention_spans and not row.success
     last = episode.steps[-1].raw
     assert last is not None and last.executed.mode is GuardMode.HOLD
     assert "S13" in [refusal.limit for refusal in last.executed.refusals]
-    assert robot.console is not None and robot.console.hand.trouble == LOST
+    assert hand.trouble == LOST
 
 
 def _picture_and_scene_move(page: Any) -> None:

@@ -86,10 +86,10 @@ def test_s13_unplugged_while_a_key_is_down_it_stops_beating_and_moves_nothing(bo
     board.key("w")
     assert comes(device, lambda s: s.takeover)
     board.unplug()
-    assert comes(device, lambda s: (s.twist, s.takeover) == (ZERO6, False))
-    assert "it was unplugged" in device.trouble
+    assert comes(device, lambda s: "it was unplugged" in device.trouble)
     beat_s = device.read(time.monotonic()).heartbeat_s
     assert comes(device, lambda s: time.monotonic() - beat_s > 0.15 and s.heartbeat_s == beat_s)
+    assert comes(device, lambda s: (s.twist, s.takeover) == (ZERO6, False))
 
 
 def test_releases_that_the_kernel_dropped_are_asked_for(connect, monkeypatch):
@@ -194,5 +194,6 @@ def test_s13_when_either_is_unplugged_the_heartbeat_stands_still(both, lost):
     device, pedal, joystick = both
     {"pedal": pedal, "joystick": joystick}[lost].unplug()
     assert comes(device, lambda s: device.trouble != "")
-    beat_s = device.read(time.monotonic()).heartbeat_s
+    gone = device.pedal if lost == "pedal" else device.device
+    beat_s = gone.read(time.monotonic()).heartbeat_s
     assert comes(device, lambda s: time.monotonic() - beat_s > 0.15 and s.heartbeat_s == beat_s)
