@@ -13,7 +13,17 @@ from hardware.clock import RealClock
 from hardware.device_settings import AXES
 from hardware.devices import Devices
 from hardware.geometry import pose_add
-from hardware.interfaces import Gripper, GuardMode, NoTeleop, Pose, ResetError, ResetPlan, TeleopDevice, Vector3, Vector6
+from hardware.interfaces import (
+    Gripper,
+    GuardMode,
+    NoTeleop,
+    Pose,
+    ResetError,
+    ResetPlan,
+    TeleopDevice,
+    Vector3,
+    Vector6,
+)
 from hardware.local_robot import LocalRobot
 from hardware.questions import say
 from hardware.toml_dataclass import nearest
@@ -114,9 +124,9 @@ def arm_in_hand(cell: Cell, devices: Devices) -> Iterator[ArmInHand]:
         everywhere = Workspace((-_REACH_M,) * 3, (_REACH_M,) * 3)
         at_large = replace(cell, workspace=everywhere, cameras={})
         robot = LocalRobot(devices.arm, {}, teleop, at_large, clock, teleop_speed=_TELEOP_SPEED, control_hz=None)
-    except ConnectionError as error:
+    except ConnectionError:
         teleop.close()
-        raise ConnectionError(f"{error}; to go on without it give --home, --wrench-bias and --corners") from None
+        raise
     try:
         yield ArmInHand(robot)
     finally:

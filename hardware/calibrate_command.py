@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from hardware.cell import Cell
     from hardware.charuco import Board
     from hardware.hand_eye_report import Report
-    from hardware.questions import Questions
     from hardware.saved_views import SavedViews
 
 _SCENES = {"ee": "board_on_table", "base": "board_in_hand"}
@@ -26,7 +25,7 @@ _SCENES = {"ee": "board_on_table", "base": "board_in_hand"}
 
 @dataclass(kw_only=True)
 class CalibrateCamera:
-    """Find where a camera is, with a printed board seen from a dozen poses of the arm, and write it into the cell file."""
+    """Find where a camera is, by a printed board seen from a dozen poses of the arm; write it into the cell file."""
 
     board: Path | None = None
     """Only write the board to print, a .pdf or .png, and end."""
@@ -79,10 +78,12 @@ class CalibrateCamera:
         from hardware.saved_views import SavedViews
 
         cell, path = self._cell()
-        settings = cell.cameras[self.camera]
-        folder = self.out or (path or Path("runs") / cell.name).with_suffix("").with_name(f"{(path or Path(cell.name)).stem}_{self.camera}_poses")
+        beside = Path("runs") / cell.name if path is None else path.with_suffix("")
+        folder = self.out or beside.with_name(f"{beside.name}_{self.camera}_poses")
         if self.solve_only:
             saved = SavedViews(folder, board)
+            if saved.about.camera != self.camera:
+                raise ValueError(f"{folder} holds poses of camera {saved.about.camera!r}: give that, or another --out")
             report = solved(saved, self.max_error_px)
         else:
             saved, report = self._with_arm(cell, board, folder)
@@ -100,10 +101,14 @@ class CalibrateCamera:
 
         name = self.cell or ("twin" if self.sim else "")
         if not name or (name in cell_names() and not self.sim):
-            raise ValueError(f"--cell {name!r}: give the path of your own cell file, which `robot-rl setup-cell` writes")
+            raise ValueError(
+                f"--cell {name!r}: give the path of your own cell file, which `robot-rl setup-cell` writes"
+            )
         cell = load_cell(name)
         if self.camera not in cell.cameras:
-            raise ValueError(f"--camera {self.camera!r}: not in cell {cell.name!r}; {nearest(self.camera, cell.cameras)}")
+            raise ValueError(
+                f"--camera {self.camera!r}: not in cell {cell.name!r}; {nearest(self.camera, cell.cameras)}"
+            )
         return cell, None if name in cell_names() else Path(name)
 
     def _with_arm(self, cell: Cell, board: Board, folder: Path) -> tuple[SavedViews, Report]:
@@ -115,7 +120,7 @@ class CalibrateCamera:
         from hardware.questions import Questions
         from hardware.saved_views import About, SavedViews
 
-        given = {"frame": self.frame, "pose": "auto" if self.auto else None}
+        given = {"frame": self.frame, "auto": "auto" if self.auto else None}
         questions = Questions({name: text for name, text in given.items() if text is not None}, self.yes)
         before = cell.cameras[self.camera].extrinsics
         proposal = before.frame if before else "ee" if self.camera == "wrist" else "base"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import cos, degrees, inf, radians, sin
 
+import numpy as np
+
 from hardware.arm_in_hand import HELP, ArmInHand
 from hardware.arrival import is_still
 from hardware.charuco import CORNERS
@@ -15,12 +17,10 @@ from hardware.interfaces import Camera, GuardMode, Pose
 from hardware.questions import Questions, say
 from hardware.saved_views import SavedViews
 
-import numpy as np
-
 HOW = {
-    "ee": "The camera rides on the hand. Lay the board flat where it will not move, and look at it from different sides.",
-    "base": "The camera stands in the room. Clamp the board to the hand so that it cannot slip, wherever, and show it to "
-    "the camera from different sides. The guard does not know of the board: keep it clear of everything.",
+    "ee": "The camera rides on the hand. Lay the board flat where it will not move, and look at it from several sides.",
+    "base": "The camera stands in the room. Clamp the board to the hand so that it cannot slip, and show it to the "
+    "camera from several sides. The guard does not know of the board: keep it clear of everything.",
 }
 WORDS = (
     f"`here` takes a pose: at least {MIN_VIEWS}, each turned by {degrees(MIN_TURN_RAD):g}° or more against all others, "
@@ -54,7 +54,7 @@ class CameraCalibration:
         while report is None:
             count = len(self.saved.views)
             proposal = "solve" if count >= MIN_VIEWS else "here"
-            report = self._ask("pose", f"{count} poses of {MIN_VIEWS}", self._obey, proposal)
+            report = self._ask("auto", f"{count} poses of {MIN_VIEWS}", self._obey, proposal)
         return report
 
     def _obey(self, text: str) -> Report | None:
@@ -112,7 +112,7 @@ class CameraCalibration:
         return before, picture
 
     def _go_round(self) -> None:
-        """Poses about where the arm is, through the guard; one that it refuses, or that shows too little, is left out."""
+        """Poses about where the arm is, by the guard; one that it refuses, or that shows too little, is left out."""
         robot = self._hand.robot
         middle = robot.arm.read().T_base_ee
         for goal in around(middle):

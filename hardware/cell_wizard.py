@@ -144,7 +144,11 @@ class CellWizard:
         with ExitStack() as stack:
             hand = None
             if not all(self.questions.answered(option) for option in ("home", "corners", "wrench-bias")):
-                hand = stack.enter_context(arm_in_hand(self._cell({}), self._devices({})))
+                try:
+                    hand = stack.enter_context(arm_in_hand(self._cell({}), self._devices({})))
+                except ConnectionError as error:
+                    how = "to go on without it give --home, --wrench-bias and --corners"
+                    raise ConnectionError(f"{error}; {how}") from None
                 say(HELP)
             home = self._home(hand)
             self.table["home_joint_positions_rad"] = home

@@ -53,8 +53,8 @@ def write_cell(table: Mapping[str, Any], path: Path) -> Cell:
 
 
 def write_camera(path: Path, camera: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put ``tables`` (``extrinsics``, ``intrinsics``) into the section of ``camera`` in the cell file at ``path``, in place
-    of those that are there; everything else, comments too, stays as it is. Raises :class:`CellError`, nothing changed."""
+    """Put ``tables`` (``extrinsics``, ``intrinsics``) into the section of ``camera`` in the cell file at ``path``, in
+    place of those there; all else, comments too, stays as it is. Raises :class:`CellError`, nothing changed."""
     before = read_toml(path)
     own = {key: value for key, value in before.get("cameras", {}).get(camera, {}).items() if key not in tables}
     wanted = {**before, "cameras": {**before.get("cameras", {}), camera: {**own, **_plain(tables)}}}
@@ -76,7 +76,9 @@ def write_camera(path: Path, camera: str, tables: Mapping[str, Mapping[str, Any]
         except ConfigError:
             as_wanted = False
         if not as_wanted:
-            raise CellError(f"{path}: cameras.{camera} has no section [cameras.{camera}] of its own; add by hand:\n{text}")
+            raise CellError(
+                f"{path}: cameras.{camera} has no section [cameras.{camera}] of its own; add by hand: {text!r}"
+            )
         load_cell(written)
         written.replace(path)
     finally:

@@ -62,7 +62,7 @@ class Board:
         count = 0 if ids is None else len(ids)
         if count < MIN_CORNERS or self._charuco().checkCharucoCornersCollinear(ids):
             raise ValueError(
-                f"{count} of {CORNERS} corners of the board seen, {len(markers)} markers; {MIN_CORNERS} that are not in "
+                f"{count} of {CORNERS} corners of the board seen, {len(markers)} markers; {MIN_CORNERS} not in "
                 "a row are needed: all of it into the picture, in focus, without glare"
             )
         return Seen(ids.ravel().astype(int), points.reshape(-1, 2).astype(np.float64))
@@ -83,13 +83,9 @@ class Board:
         )
         ImageDraw.Draw(page).text((strip, height - strip // 3), words, 0, ImageFont.load_default(0.4 * strip))
         dots_inch = _SQUARE_PX / square_mm * _MM_INCH
-        page.convert("1").save(path, **_at(path, dots_inch))
+        page.convert("1").save(path, resolution=dots_inch, dpi=(dots_inch, dots_inch))  # Each kind heeds its own.
         return page.width / _SQUARE_PX * square_mm, page.height / _SQUARE_PX * square_mm
 
     def _charuco(self) -> cv2.aruco.CharucoBoard:
         words = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_5X5_100)
         return cv2.aruco.CharucoBoard((COLUMNS, ROWS), self.square_m, _MARKER * self.square_m, words)
-
-
-def _at(path: Path, dots_inch: float) -> dict[str, object]:
-    return {"resolution": dots_inch} if path.suffix == ".pdf" else {"dpi": (dots_inch, dots_inch)}

@@ -1,17 +1,16 @@
 """Where a camera is, from pictures of a board at known poses of the arm: A X = X B.
 
 With ``A_i = T_base_ee`` (camera on the hand, board in the room) or its inverse (camera in the room, board on the hand)
-and ``B_i = T_camera_board``, the camera ``X`` and the board ``Y`` are what keeps ``A_i X B_i = Y`` in all views. First in
-closed form (Park and Martin, *Robot sensor calibration: solving AX = XB on the Euclidean group*, 1994), then refined over
-the corners' pixels. OpenCV 5 binds no ``calibrateHandEye``.
+and ``B_i = T_camera_board``, the camera ``X`` and the board ``Y`` are what keeps ``A_i X B_i = Y`` in all views. First
+in closed form (Park and Martin, *Robot sensor calibration: solving AX = XB on the Euclidean group*, 1994), then refined
+over the corners' pixels. OpenCV 5 binds no ``calibrateHandEye``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import degrees, pi, radians
+from math import degrees, radians
 from typing import NamedTuple
 
 import cv2
@@ -54,8 +53,10 @@ class HandEye:
 
     @property
     def extrinsics(self) -> Extrinsics:
-        pose = pose_from_matrix(self.camera)
-        return Extrinsics(self.frame, pose.position_m, pose.quat_xyzw)
+        """The camera, to 10 µm and 2 µrad."""
+        (x, y, z), quat = pose_from_matrix(self.camera)
+        qx, qy, qz, qw = (round(value, 6) + 0.0 for value in quat)  # No -0.0.
+        return Extrinsics(self.frame, (round(x, 5) + 0.0, round(y, 5) + 0.0, round(z, 5) + 0.0), (qx, qy, qz, qw))
 
     def errors_px(self, views: Sequence[View], lens: Intrinsics, square: float = 1.0) -> list[np.ndarray]:
         """(n, 2) for each view: where the corners should be less where they are; ``square`` scales the board."""
@@ -80,7 +81,8 @@ def board_poses(views: Sequence[View], lens: Intrinsics) -> np.ndarray:
 def turns_rad(poses: np.ndarray) -> np.ndarray:
     """(3,): how much ``poses`` (n, 4, 4) turn against one another about their three principal axes, greatest first,
     root mean square."""
-    vectors = np.array([_between(a, b) for a, b in combinations(poses, 2)])
+    i, j = np.triu_indices(len(poses), 1)
+    vectors = Rotation.from_matrix(poses[i, :3, :3].transpose(0, 2, 1) @ poses[j, :3, :3]).as_rotvec()
     return np.sqrt(np.maximum(np.linalg.eigvalsh(vectors.T @ vectors / len(vectors))[::-1], 0.0))
 
 
@@ -99,17 +101,14 @@ def require_turns(poses: np.ndarray) -> None:
 def closed_form(arm: np.ndarray, board: np.ndarray) -> np.ndarray:
     """(4, 4): the ``X`` of ``arm_i X board_i = const``, both (n, 4, 4). Raises as :func:`require_turns`."""
     require_turns(arm)
-    pairs = []
-    for i, j in combinations(range(len(arm)), 2):
-        a, b = np.linalg.inv(arm[j]) @ arm[i], board[j] @ np.linalg.inv(board[i])
-        alpha, beta = (Rotation.from_matrix(m[:3, :3]).as_rotvec() for m in (a, b))
-        if np.linalg.norm(alpha) < _HALF_TURN_RAD:
-            pairs.append((a, b, alpha, beta))
+    i, j = np.triu_indices(len(arm), 1)
+    a, b = np.linalg.inv(arm[j]) @ arm[i], board[j] @ np.linalg.inv(board[i])
+    alpha, beta = (Rotation.from_matrix(turns[:, :3, :3]).as_rotvec() for turns in (a, b))
+    clear = np.linalg.norm(alpha, axis=1) < _HALF_TURN_RAD
     camera = np.eye(4)
-    camera[:3, :3] = Rotation.align_vectors([pair[2] for pair in pairs], [pair[3] for pair in pairs])[0].as_matrix()
-    rows = np.concatenate([a[:3, :3] - np.eye(3) for a, _, _, _ in pairs])
-    moved = np.concatenate([camera[:3, :3] @ b[:3, 3] - a[:3, 3] for a, b, _, _ in pairs])
-    camera[:3, 3] = np.linalg.lstsq(rows, moved, rcond=None)[0]
+    camera[:3, :3] = Rotation.align_vectors(alpha[clear], beta[clear])[0].as_matrix()
+    rows, moved = a[:, :3, :3] - np.eye(3), b[:, :3, 3] @ camera[:3, :3].T - a[:, :3, 3]
+    camera[:3, 3] = np.linalg.lstsq(rows.reshape(-1, 3), moved.ravel(), rcond=None)[0]
     return camera
 
 
@@ -137,16 +136,14 @@ def apart(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 
 def estimated_lens(views: Sequence[View], size_px: tuple[int, int]) -> tuple[Intrinsics, float]:
-    """The lens that the same views tell of (Zhang's method), where its driver knows none, and its error, px. The third
-    radial term, which a board in the middle of the picture cannot tell, stays 0."""
+    """The lens that the same views tell of (Zhang's method), where its driver knows none, and its error, px. Square
+    pixels and two radial terms: whatever else a dozen views left free would drift together with where the camera is."""
     points = [view.points_m.astype(np.float32) for view in views]
     seen = [view.points_px.astype(np.float32) for view in views]
-    error_px, matrix, distortion, _, _ = cv2.calibrateCamera(
-        points, seen, size_px, np.eye(3), np.zeros(5), flags=cv2.CALIB_FIX_K3
-    )
-    focal, centre = (matrix[0, 0], matrix[1, 1]), (matrix[0, 2], matrix[1, 2])
-    lens = Intrinsics(tuple(map(float, focal)), tuple(map(float, centre)), tuple(map(float, distortion.ravel()[:5])))
-    return lens, float(error_px)
+    few = cv2.CALIB_FIX_ASPECT_RATIO | cv2.CALIB_ZERO_TANGENT_DIST | cv2.CALIB_FIX_K3
+    error_px, matrix, terms, _, _ = cv2.calibrateCamera(points, seen, size_px, np.eye(3), np.zeros(5), flags=few)
+    (fx, _, cx), (_, fy, cy), _ = matrix.tolist()
+    return Intrinsics((fx, fy), (cx, cy), tuple(terms.ravel()[:5].tolist())), float(error_px)
 
 
 def _first(views: Sequence[View], lens: Intrinsics, frame: str) -> HandEye:
@@ -155,9 +152,7 @@ def _first(views: Sequence[View], lens: Intrinsics, frame: str) -> HandEye:
     return HandEye(frame, camera, average(arm @ camera @ board))
 
 
-def _refined(
-    views: Sequence[View], lens: Intrinsics, first: HandEye, scaled: bool = False
-) -> tuple[HandEye, float]:
+def _refined(views: Sequence[View], lens: Intrinsics, first: HandEye, scaled: bool = False) -> tuple[HandEye, float]:
     """``first`` moved so that the corners fall where they were seen, a pose that is off counting less; and the board's
     scale, 1 unless ``scaled``."""
 

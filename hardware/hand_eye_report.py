@@ -45,7 +45,7 @@ class Report:
             "poses": self.views,
             "reprojection": f"{self.reprojection_px:.2f} px, held out {self.held_out_px:.2f} px",
             "board": f"spread of {1e3 * self.board_m:.2f} mm, {degrees(self.board_rad):.3f}°",
-            "left out": f"a quarter of the poses moves it by {1e3 * self.moved_m:.2f} mm, {degrees(self.moved_rad):.3f}°",
+            "left out": f"without a quarter it moves by {1e3 * self.moved_m:.2f} mm, {degrees(self.moved_rad):.3f}°",
         }
 
 
@@ -61,8 +61,8 @@ def judge(views: Mapping[int, View], lens: Intrinsics, frame: str, max_error_px:
     square = square_scale(every, lens, found)
     if abs(square - 1.0) > _SCALE:
         raise ValueError(
-            f"by the arm's motion the squares are {100.0 * (square - 1.0):+.1f} % off what --square-mm says: measure all "
-            "8 of them together on the print, give an eighth of that, and solve again"
+            f"by the arm's motion the squares are {100.0 * (square - 1.0):+.1f} % off what --square-mm says: measure "
+            "all 8 of them together on the print, and give an eighth of that with --solve-only"
         )
     boards = arm_poses(every, frame) @ found.camera @ board_poses(every, lens)
     apart_m, apart_rad = zip(*(apart(board, average(boards)) for board in boards), strict=True)
@@ -80,7 +80,9 @@ def judge(views: Mapping[int, View], lens: Intrinsics, frame: str, max_error_px:
     )
 
 
-def _held_out(views: Sequence[View], lens: Intrinsics, found: HandEye) -> tuple[list[np.ndarray], list[tuple[float, float]]]:
+def _held_out(
+    views: Sequence[View], lens: Intrinsics, found: HandEye
+) -> tuple[list[np.ndarray], list[tuple[float, float]]]:
     """Errors of each view by a solution without it, px, and how far each such solution is from ``found`` (m, rad)."""
     errors: list[np.ndarray] = [np.zeros(0)] * len(views)
     moved = []
@@ -102,9 +104,9 @@ def _require_good(by_view: Mapping[int, float], all_px: float, max_error_px: flo
             f"`drop {worst}`, and take it again with everything still"
         )
     raise ValueError(
-        f"poses are {all_px:.1f} px off by what the others tell, {max_error_px:g} px are allowed: the board or the camera "
-        "moved, the board is not flat, or the frame is the wrong one; take them anew in another --out (an arm with play "
-        "may need a greater --max-error-px)"
+        f"poses are {all_px:.1f} px off by what the others tell, {max_error_px:g} px are allowed: board or "
+        "camera moved, the board is not flat, or the frame is the wrong one; take them anew in another --out (an arm with play "
+        "needs a greater --max-error-px)"
     )
 
 

@@ -42,7 +42,7 @@ class SavedViews:
     """The views in a folder, by number."""
 
     def __init__(self, folder: Path, board: Board, about: About | None = None) -> None:
-        """Go on in ``folder`` or, with ``about``, begin there. Raises ``ValueError`` where the folder holds none or is of
+        """Go on in ``folder`` or, with ``about``, begin there. Raises ``ValueError`` where it holds none, or those of
         something else."""
         self.folder, self.board = folder, board
         if not (folder / _ABOUT).exists():
@@ -53,8 +53,8 @@ class SavedViews:
         self.about = _about(folder / _ABOUT)
         if about is not None and about != self.about:
             raise ValueError(
-                f"{folder} holds poses of {self.about.camera!r}, frame {self.about.frame!r}, {self.about.size_px} px, not "
-                f"of {about.camera!r}, {about.frame!r}, {about.size_px}, or its lens is another: give another --poses"
+                f"{folder} holds poses of another camera, frame, size or lens: {self.about} there, {about} here; "
+                "give another --out"
             )
         self.views = {int(path.stem): self._read(path) for path in sorted(folder.glob("[0-9]*.json"))}
 
@@ -83,7 +83,7 @@ class SavedViews:
             picture = np.asarray(Image.open(path.with_suffix(".png")).convert("RGB"))
             return self._view(Pose(tuple(pose["position_m"]), tuple(pose["quat_xyzw"])), picture)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} and its .png cannot be read ({error}); remove both and take the pose again") from None
+            raise ValueError(f"{path} and its .png cannot be read ({error}); remove both, take it again") from None
 
     def _view(self, pose: Pose, picture: np.ndarray) -> View:
         seen = self.board.find(picture)
@@ -95,7 +95,7 @@ def _about(path: Path) -> About:
         table: dict[str, Any] = json.loads(path.read_text())
         return from_table(About, {key: value for key, value in table.items() if value is not None}, path.name)
     except (OSError, json.JSONDecodeError, ConfigError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); give another --poses") from None
+        raise ValueError(f"{path} cannot be read ({error}); give another --out") from None
 
 
 def _write(path: Path, text: str) -> None:

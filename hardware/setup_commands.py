@@ -24,8 +24,8 @@ TWIN_DEVICES = "sim.remote_scene:devices"
 
 @contextmanager
 def running_twin(task: str = "reach") -> Iterator[Path]:
-    """The folder of a twin's arm, which runs in the scene of ``task`` as long as this lasts. ``ConnectionError`` where it
-    does not start."""
+    """The folder of a twin's arm, which runs in the scene of ``task`` as long as this lasts. ``ConnectionError`` where
+    it does not start."""
     code = "import sys; from robot_rl.cli import main; sys.exit(main())"
     with tempfile.TemporaryDirectory(prefix="twin-") as name:
         folder = Path(name)
@@ -169,7 +169,12 @@ class SetupCell:
         questions = Questions(self._answers(), self.yes)
         cell = write_cell(CellWizard(questions, like, folder, self.out.with_suffix("")).run(), self.out)
         doctor = f"robot-rl doctor {'--sim ' if self.sim else ''}--cell {self.out}"
-        return {"cell": str(self.out), "cameras": " ".join(cell.cameras) or "none", "next": doctor}
+        result = {"cell": str(self.out), "cameras": " ".join(cell.cameras) or "none", "next": doctor}
+        unknown = [name for name, camera in cell.cameras.items() if camera.extrinsics is None]
+        if unknown:  # Nothing needs to know where a camera is; what does can be told with a printed board.
+            sim = "--sim " if self.sim else ""
+            result["then"] = f"robot-rl calibrate-camera {sim}--cell {self.out} --camera {unknown[0]}"
+        return result
 
     def _answers(self) -> dict[str, str]:
         names = ("name", "arm", "address", "payload", "table_m", "cameras", "teleop", "home", "wrench_bias", "corners")

@@ -37,8 +37,8 @@ class World:
 
     ``scene`` is a file in ``sim/assets`` or MJCF text; ``tool``, another, is fixed to the hand, its origin at the
     end-effector point. ``arms``, for a scene that has none of its own, says where bases stand, by name: all that
-    belongs to the arm ``left`` is named ``left/...``. ``meshes`` names a robot of ``mujoco-menagerie`` to draw them as. ``files``: pictures
-    that MJCF text names.
+    belongs to the arm ``left`` is named ``left/...``. ``meshes`` names a robot of ``mujoco-menagerie`` to draw them as.
+    ``files``: pictures that MJCF text names.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class TwinTask(ABC):
     spec: TaskSpec
     scene: str
     tool: str | None = None
-    files: Mapping[str, bytes] = {}  # noqa: RUF012 - nobody changes it
+    files: Mapping[str, bytes] = {}
     """Pictures that scene and tool name."""
     start_width_m: float = 0.08
     """Finger distance at the start of an episode; with a locked gripper, always."""

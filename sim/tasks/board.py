@@ -6,7 +6,6 @@ The board's picture is the one that is printed (:mod:`hardware.charuco`), as a t
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
@@ -20,6 +19,11 @@ _SQUARE_PX, _MARGIN_PX = 60, 20
 _SCENE = """
 <mujoco model="{name}">
   {room}
+  <default>
+    <default class="board">
+      <geom contype="0" conaffinity="0" group="2" mass="0"/>
+    </default>
+  </default>
   <asset>
     <texture name="board" type="2d" file="board.png"/>
     <material name="board" texture="board" specular="0" shininess="0"/>
@@ -27,8 +31,8 @@ _SCENE = """
   </asset>
   <worldbody>
     <body name="board" pos="{position}" quat="{quat}" gravcomp="1">
-      <geom type="mesh" mesh="board" material="board" contype="0" conaffinity="0" group="2" mass="0"/>
-      <geom type="box" pos="{middle}" size="{half}" rgba="0.95 0.95 0.95 1" contype="0" conaffinity="0" group="2" mass="0"/>
+      <geom class="board" type="mesh" mesh="board" material="board"/>
+      <geom class="board" type="box" pos="{middle}" size="{half}" rgba="0.95 0.95 0.95 1"/>
     </body>
   </worldbody>
 </mujoco>
@@ -39,7 +43,12 @@ _ROOM = '<include file="table.xml"/>'
 def _mjcf(name: str, position: str, quat: str, room: str) -> str:
     """A scene of the board. What is drawn is seen from one side; behind it lies a white sheet of 2 mm."""
     (width, height), margin = Board().size_m, Board().square_m * _MARGIN_PX / _SQUARE_PX
-    corners = ((-margin, -margin), (width + margin, -margin), (width + margin, height + margin), (-margin, height + margin))
+    corners = (
+        (-margin, -margin),
+        (width + margin, -margin),
+        (width + margin, height + margin),
+        (-margin, height + margin),
+    )
     return _SCENE.format(
         name=name,
         room=room,
@@ -58,11 +67,11 @@ class _BoardScene(TwinTask):
     start_width_m = 0.0
     start_gripper = Gripper.HOLD
 
-    @property
-    def files(self) -> Mapping[str, bytes]:
+    def __init__(self, meshes: str | None = None) -> None:
         picture = io.BytesIO()
         Image.fromarray(Board().picture(_SQUARE_PX, _MARGIN_PX)).convert("RGB").save(picture, "png")
-        return {"board.png": picture.getvalue()}
+        self.files = {"board.png": picture.getvalue()}
+        super().__init__(meshes)
 
     def draw(self, rng: np.random.Generator) -> Setup:
         return {"start": list(self.start)}
