@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hardware.cell import Cell, CellError, load_cell
 from hardware.toml_dataclass import ConfigError, read_toml
 from hardware.toml_writer import to_toml
 
-_HEADER_LINE = re.compile(r"\[([^\[\]]+)\]\s*(#.*)?$")
+_SECTION = re.compile(r"\[([^\[\]]+)\]\s*(#.*)?$")
 _HEADER = """\
 # Written by `robot-rl setup-cell`. What every key means stands in hardware/cell.py and hardware/device_settings.py;
 # `robot-rl doctor --cell` this file looks whether all is there.
@@ -55,43 +55,62 @@ def write_cell(table: Mapping[str, Any], path: Path) -> Cell:
 def write_camera(path: Path, camera: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
     """Put ``tables`` (``extrinsics``, ``intrinsics``) into the section of ``camera`` in the cell file at ``path``, in
     place of those there; all else, comments too, stays as it is. Raises :class:`CellError`, nothing changed."""
-    before = read_toml(path)
-    own = {key: value for key, value in before.get("cameras", {}).get(camera, {}).items() if key not in tables}
-    wanted = {**before, "cameras": {**before.get("cameras", {}), camera: {**own, **_plain(tables)}}}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for name in tables:
-        lines = [line for line, section in _sections(lines) if section != f"cameras.{camera}.{name}"]
-    last = max((i for i, (_, section) in enumerate(_sections(lines)) if section == f"cameras.{camera}"), default=-1)
-    while last >= 0 and (not lines[last].strip() or lines[last].startswith("#")):
-        last -= 1  # What stands before the next section belongs to that.
-    text = to_toml(_plain(tables), ("cameras", camera)).strip()
+    before, plain = read_toml(path), _plain(tables)
+    own = before.get("cameras", {}).get(camera, {})
+    wanted = {**before, "cameras": {**before.get("cameras", {}), camera: {**own, **plain}}}
+    sections = _sections(path.read_text(encoding="utf-8").splitlines())
+    for name, table in plain.items():
+        of_table = ("cameras", camera, name)
+        text = to_toml(table, of_table).splitlines()
+        names = [section.name for section in sections]
+        if ".".join(of_table) in names:
+            sections[names.index(".".join(of_table))].body[:] = text
+        elif f"cameras.{camera}" in names:
+            sections.insert(names.index(f"cameras.{camera}") + 1, _Section(".".join(of_table), [""], text))
     written = path.with_name(f".{path.stem}-{os.getpid()}.toml")
     try:
         with written.open("x", encoding="utf-8") as file:
-            file.write("\n".join([*lines[: last + 1], "", text, *lines[last + 1 :], ""]))
+            file.writelines(f"{line}\n" for section in sections for line in (*section.above, *section.body))
             file.flush()
             os.fsync(file.fileno())
-        try:
-            as_wanted = last >= 0 and read_toml(written) == wanted
-        except ConfigError:
-            as_wanted = False
-        if not as_wanted:
-            raise CellError(
-                f"{path}: cameras.{camera} has no section [cameras.{camera}] of its own; add by hand: {text!r}"
-            )
-        load_cell(written)
+        if not _holds(written, wanted):
+            text = to_toml(plain, ("cameras", camera))
+            raise CellError(f"{path} has no section [cameras.{camera}] of its own; add by hand: {text!r}")
         written.replace(path)
     finally:
         written.unlink(missing_ok=True)
 
 
-def _sections(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each line, and the section it stands in, its header too."""
-    section = ""
+class _Section(NamedTuple):
+    """Lines of a TOML file from a header on; those before the first have the name ""."""
+
+    name: str
+    above: list[str]
+    """Comments and empty lines before the header."""
+    body: list[str]
+
+
+def _sections(lines: Iterable[str]) -> list[_Section]:
+    sections = [_Section("", [], [])]
     for line in lines:
-        if header := _HEADER_LINE.match(line):
-            section = header[1].strip()
-        yield line, section
+        body = sections[-1].body
+        if header := _SECTION.match(line):
+            told = len(body)
+            while told and (not body[told - 1].strip() or body[told - 1].startswith("#")):
+                told -= 1
+            sections.append(_Section(header[1].strip(), body[told:], [line]))
+            del body[told:]
+        else:
+            body.append(line)
+    return sections
+
+
+def _holds(path: Path, wanted: Mapping[str, Any]) -> bool:
+    """The file at ``path`` is a cell, and just this table."""
+    try:
+        return read_toml(path) == wanted and load_cell(path) is not None
+    except ConfigError:
+        return False
 
 
 def _plain(value: Any) -> Any:

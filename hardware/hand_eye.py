@@ -163,7 +163,7 @@ def _refined(views: Sequence[View], lens: Intrinsics, first: HandEye, scaled: bo
         square = 1.0 + change[12] if scaled else 1.0
         return np.concatenate(moved(change).errors_px(views, lens, square)).ravel()
 
-    tightly = {"xtol": 1e-12, "ftol": 1e-12, "gtol": 1e-12}
+    tightly = {"xtol": 1e-12, "ftol": 1e-12, "gtol": 1e-12, "max_nfev": 50}  # 5 do, where there is something to find.
     best = least_squares(errors, np.zeros(13 if scaled else 12), loss="huber", f_scale=_OUTLIER_PX, **tightly).x
     return moved(best), 1.0 + best[12] if scaled else 1.0
 
