@@ -43,7 +43,9 @@ def views_of(camera, board, boards_seen, frame, noise_px=0.0, rng=None, square=1
     for seen in boards_seen:
         arm = board @ np.linalg.inv(camera @ seen)
         turn = Rotation.from_matrix(seen[:3, :3]).as_rotvec()
-        pixels = cv2.projectPoints(square * points, turn, seen[:3, 3], matrix, np.array(lens.distortion))[0].reshape(-1, 2)
+        pixels = cv2.projectPoints(square * points, turn, seen[:3, 3], matrix, np.array(lens.distortion))[0].reshape(
+            -1, 2
+        )
         if noise_px:
             pixels = pixels + noise_px * rng.normal(size=pixels.shape)
         views.append(View(pose_from_matrix(arm if frame == "ee" else np.linalg.inv(arm)), points, pixels))

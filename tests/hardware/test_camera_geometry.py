@@ -1,4 +1,4 @@
-"""The board as it is printed and found, poses on disk, and what of them comes into a cell file. With an arm: tests/sim."""
+"""The board as printed and found, poses on disk, and what of them comes into a cell file. With an arm: tests/sim."""
 
 from __future__ import annotations
 
@@ -36,15 +36,17 @@ def picture():
     return np.asarray(Image.fromarray(shown).filter(ImageFilter.GaussianBlur(0.7)))
 
 
-# -- the board -----------------------------------------------------------------------------------------------------------
+# -- the board ---------------------------------------------------------------------------------------------------------
 
 
 def test_corners_are_found_where_they_are(picture):
     seen = Board().find(picture)
     assert sorted(seen.ids) == list(range(CORNERS))
-    expected = np.array([(150 + 10 + 40 * x - 0.5, 100 + 10 + 40 * y - 0.5) for y in range(1, 6) for x in range(1, 8)])
+    expected = np.array([(159.5 + 40 * x, 109.5 + 40 * y) for y in range(1, 6) for x in range(1, 8)])
     assert np.abs(seen.points_px[np.argsort(seen.ids)] - expected).max() < 0.1
-    assert Board(0.02).points_m(np.array([0, CORNERS - 1])) == pytest.approx(np.array([[0.02, 0.02, 0], [0.14, 0.1, 0]]))
+    assert Board(0.02).points_m(np.array([0, CORNERS - 1])) == pytest.approx(
+        np.array([[0.02, 0.02, 0], [0.14, 0.1, 0]])
+    )
 
 
 def test_too_little_of_it_is_refused_with_what_was_seen(picture):
@@ -78,7 +80,7 @@ def test_the_arm_goes_round_in_poses_that_differ():
     assert max(pose_distance(DOWN, pose)[1] for pose in poses) < np.radians(40.0)  # The guard's cone (S33).
 
 
-# -- poses on disk -------------------------------------------------------------------------------------------------------
+# -- poses on disk -----------------------------------------------------------------------------------------------------
 
 
 def test_poses_outlive_the_process_that_took_them(picture, tmp_path):
@@ -111,7 +113,7 @@ def test_a_folder_of_something_else_is_refused(picture, tmp_path):
         SavedViews(tmp_path, Board(), ABOUT)
 
 
-# -- the cell file -------------------------------------------------------------------------------------------------------
+# -- the cell file -----------------------------------------------------------------------------------------------------
 
 CELL = """\
 name = "mine" # my own
@@ -138,7 +140,9 @@ def test_a_camera_is_written_into_its_section_and_all_else_stays(tmp_path):
     path.write_text(CELL)
     write_camera(path, "wrist", {"extrinsics": EXTRINSICS})
     written = path.read_text()
-    assert written.index("[cameras.wrist]") < written.index("[cameras.wrist.extrinsics]") < written.index("# To the left")
+    assert (
+        written.index("[cameras.wrist]") < written.index("[cameras.wrist.extrinsics]") < written.index("# To the left")
+    )
     camera = load_cell(path).cameras["wrist"]
     assert camera.extrinsics == Extrinsics(**EXTRINSICS)
     assert camera.extrinsics.pose.position_m == (0.085, 0.0, -0.0834)

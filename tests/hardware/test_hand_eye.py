@@ -44,12 +44,13 @@ def test_its_error_grows_as_the_noise_does(frame):
         rng = np.random.default_rng(0)
         views = views_of(CAMERA, BOARD, looks(rng, 16), frame, noise_px, rng)
         errors.append(apart(solve(views, LENS, frame).camera, CAMERA))
-    assert np.divide(errors[1], errors[0]) == pytest.approx([4.0, 4.0], rel=0.1)  # The same noise, four times as strong.
+    # The same noise, four times as strong.
+    assert np.divide(errors[1], errors[0]) == pytest.approx([4.0, 4.0], rel=0.1)
 
 
 @FRAMES
 def test_it_knows_the_camera_as_well_as_the_pixels_allow(frame):
-    """Errors of the camera over their covariance by Cramér and Rao: 6 on average for 6 numbers, deviating by sqrt(12)."""
+    """Its errors over their covariance by Cramér and Rao: 6 on average for 6 numbers, deviating by sqrt(12)."""
     seeds, noise_px, excess = 12, 0.1, []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
@@ -64,11 +65,11 @@ def test_it_knows_the_camera_as_well_as_the_pixels_allow(frame):
 
 def information(views, found):
     """(12, 12): what the pixels tell of the camera and of the board, by small changes of either."""
-    step, columns = 1e-6, []
+    before, step, columns = np.concatenate(found.errors_px(views, LENS)), 1e-6, []
     for change in step * np.eye(12):
         camera, board = (transform(part[3:], part[:3]) for part in (change[:6], change[6:]))
         moved = replace(found, camera=found.camera @ camera, board=found.board @ board)
-        columns.append((np.concatenate(moved.errors_px(views, LENS)) - np.concatenate(found.errors_px(views, LENS))).ravel())
+        columns.append((np.concatenate(moved.errors_px(views, LENS)) - before).ravel())
     jacobian = np.array(columns).T / step
     return jacobian.T @ jacobian
 
@@ -115,7 +116,7 @@ def test_too_few_poses_are_refused():
 def test_the_pose_that_is_off_is_named(frame):
     rng = np.random.default_rng(2)
     views = numbered(views_of(CAMERA, BOARD, looks(rng, 16), frame, 0.1, rng))
-    (x, y, z), quat = views[7].T_base_ee
+    x, y, z = views[7].T_base_ee.position_m
     views[7] = views[7]._replace(T_base_ee=views[7].T_base_ee._replace(position_m=(x + 0.02, y, z)))
     with pytest.raises(ValueError, match=r"pose 7 is \d\d\.\d px off .* `drop 7`"):
         judge(views, LENS, frame, 2.0)

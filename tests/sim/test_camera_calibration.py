@@ -136,7 +136,8 @@ def test_poses_are_taken_by_typed_words_and_what_is_no_use_is_refused(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("pushed_s", "says"), [(0.3, "the arm moves; hold it still"), (0.51, r"the arm moved by \d+\.\d mm while the picture")]
+    ("pushed_s", "says"),
+    [(0.3, "the arm moves; hold it still"), (0.51, r"the arm moved by \d+\.\d mm while the picture")],
 )
 def test_an_arm_that_moves_gives_no_pose(pushed_s, says, tmp_path):
     bench = Bench("ee", tmp_path)
