@@ -74,8 +74,8 @@ def write_camera(path: Path, camera: str, tables: Mapping[str, Mapping[str, Any]
             file.flush()
             os.fsync(file.fileno())
         if not _holds(written, wanted):
-            text = to_toml(plain, ("cameras", camera))
-            raise CellError(f"{path} has no section [cameras.{camera}] of its own; add by hand: {text!r}")
+            by_hand = to_toml(plain, ("cameras", camera))
+            raise CellError(f"{path} has no section [cameras.{camera}] of its own; add by hand: {by_hand!r}")
         written.replace(path)
     finally:
         written.unlink(missing_ok=True)

@@ -104,8 +104,8 @@ def _require_good(by_view: Mapping[int, float], all_px: float, max_error_px: flo
             f"`drop {worst}`, and take it again with everything still"
         )
     raise ValueError(
-        f"poses are {all_px:.1f} px off by what the others tell, {max_error_px:g} px are allowed: board or "
-        "camera moved, the board is not flat, or the frame is the wrong one; take them anew in another --out (an arm with "
+        f"poses are {all_px:.1f} px off by what the others tell, {max_error_px:g} px are allowed: board or camera "
+        "moved, the board is not flat, or the frame is the wrong one; take them anew in another --out (an arm with "
         "play needs a greater --max-error-px)"
     )
 
