@@ -53,8 +53,9 @@ class CameraCalibration:
         report = None
         while report is None:
             count = len(self.saved.views)
-            proposal = "solve" if count >= MIN_VIEWS else "here"
-            report = self._ask("auto", f"{count} poses of {MIN_VIEWS}", self._obey, proposal)
+            enough = count >= MIN_VIEWS
+            question = f"{count} poses" if enough else f"{count} of {MIN_VIEWS} poses"
+            report = self._ask("auto", question, self._obey, "solve" if enough else "here")
         return report
 
     def _obey(self, text: str) -> Report | None:
