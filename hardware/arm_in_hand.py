@@ -35,7 +35,7 @@ HELP = (
 )
 FARTHEST_MM, FARTHEST_DEG = 200.0, 45.0
 _TELEOP_SPEED = (0.04, 0.3)
-_REACH_M = 1.5
+EVERYWHERE = Workspace((-1.5,) * 3, (1.5,) * 3)
 """The guard's box while the true one is not known yet; table and arm itself stay guarded by shape."""
 _MEASURE_S, _SAMPLES = 1.0, 50
 
@@ -121,9 +121,8 @@ def arm_in_hand(cell: Cell, devices: Devices) -> Iterator[ArmInHand]:
     clock = RealClock()
     try:
         devices.arm.connect()
-        everywhere = Workspace((-_REACH_M,) * 3, (_REACH_M,) * 3)
-        at_large = replace(cell, workspace=everywhere, cameras={})
-        robot = LocalRobot(devices.arm, {}, teleop, at_large, clock, teleop_speed=_TELEOP_SPEED, control_hz=None)
+        blind = replace(cell, cameras={})
+        robot = LocalRobot(devices.arm, {}, teleop, blind, clock, teleop_speed=_TELEOP_SPEED, control_hz=None)
     except ConnectionError:
         teleop.close()
         raise

@@ -114,19 +114,30 @@ class CameraCalibration:
 
     def _go_round(self) -> None:
         """Poses about where the arm is, by the guard; one that it refuses, or that shows too little, is left out."""
-        robot = self._hand.robot
-        middle = robot.arm.read().T_base_ee
+        middle = self._hand.robot.arm.read().T_base_ee
         for goal in around(middle):
             if len(self.saved.views) >= AUTO_VIEWS:
                 break
-            try:
-                self._hand.go_to(goal)
-                self._take()
-            except ValueError as error:
-                if robot.guard.mode >= GuardMode.HOLD and not robot.cell.scripted_operator:
-                    raise
-                say(f"  left out: {error}")
-        self._hand.go_to(middle)
+            if self._went(goal):
+                try:
+                    self._take()
+                except ValueError as error:
+                    say(f"  left out: {error}")
+        self._went(middle)
+        if len(self.saved.views) < MIN_VIEWS:
+            raise ValueError(f"{len(self.saved.views)} poses so far: begin elsewhere, or take the others one by one")
+
+    def _went(self, goal: Pose) -> bool:
+        """Whether the arm arrived; raises ``ValueError`` where it is stopped, which only a person may clear."""
+        robot = self._hand.robot
+        try:
+            self._hand.go_to(goal)
+        except ValueError as error:
+            if robot.guard.mode >= GuardMode.HOLD and not robot.cell.scripted_operator:
+                raise
+            say(f"  left out: {error}")
+            return False
+        return True
 
 
 def around(middle: Pose) -> Iterator[Pose]:

@@ -45,6 +45,7 @@ class Report:
             "poses": self.views,
             "reprojection": f"{self.reprojection_px:.2f} px, held out {self.held_out_px:.2f} px",
             "board": f"spread of {1e3 * self.board_m:.2f} mm, {degrees(self.board_rad):.3f}°",
+            "squares": f"{100.0 * (self.square - 1.0):+.2f} % by the arm's motion",
             "left out": f"without a quarter it moves by {1e3 * self.moved_m:.2f} mm, {degrees(self.moved_rad):.3f}°",
         }
 

@@ -8,6 +8,7 @@ A folder a camera: ``camera.json`` says which, what it is fixed to and what its 
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 from pathlib import Path
@@ -49,7 +50,7 @@ class SavedViews:
             if about is None:
                 raise ValueError(f"{folder} holds no poses of a camera: give the folder that an earlier run named")
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / _ABOUT, json.dumps(dataclasses.asdict(about), indent=1))
+            _write(folder / _ABOUT, json.dumps(dataclasses.asdict(about), indent=1).encode())
         self.about = _about(folder / _ABOUT)
         if about is not None and about != self.about:
             raise ValueError(
@@ -63,8 +64,10 @@ class SavedViews:
         view = self._view(pose, picture)
         number = max(self.views, default=0) + 1
         path = self.folder / f"{number:02d}.json"
-        Image.fromarray(picture).save(path.with_suffix(".png"))
-        _write(path, json.dumps({"position_m": pose.position_m, "quat_xyzw": pose.quat_xyzw}))
+        png = io.BytesIO()
+        Image.fromarray(picture).save(png, "png")
+        _write(path.with_suffix(".png"), png.getvalue())
+        _write(path, json.dumps({"position_m": pose.position_m, "quat_xyzw": pose.quat_xyzw}).encode())
         self.views[number] = view
         return number
 
@@ -98,11 +101,11 @@ def _about(path: Path) -> About:
         raise ValueError(f"{path} cannot be read ({error}); give another --out") from None
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Whole or not at all."""
     part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with part.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)

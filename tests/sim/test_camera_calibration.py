@@ -11,7 +11,7 @@ import pytest
 
 from hardware.arm_in_hand import ArmInHand
 from hardware.camera_calibration import AUTO_VIEWS, CameraCalibration, solved
-from hardware.cell import Workspace, load_cell
+from hardware.cell import load_cell
 from hardware.charuco import Board
 from hardware.geometry import matrix_from_pose, pose_add, pose_distance
 from hardware.hand_eye import apart, board_poses
@@ -37,7 +37,7 @@ class Bench:
         world, clock = self.task.world, SimClock(self.task.world)
         self.arm, self.camera = SimArm(world), SimCamera(world, name, SIZE, clock)
         self.arm.connect()
-        cell = dataclasses.replace(load_cell("twin"), workspace=Workspace((-1.5,) * 3, (1.5,) * 3), cameras={})
+        cell = dataclasses.replace(load_cell("twin"), cameras={})
         self.robot = LocalRobot(self.arm, {}, NoTeleop(), cell, clock, control_hz=None)
         self.hand = ArmInHand(self.robot)
         self.about = About(name, frame, (SIZE, SIZE), self.camera.lens)
@@ -132,6 +132,25 @@ def test_poses_are_taken_by_typed_words_and_what_is_no_use_is_refused(tmp_path, 
     with pytest.raises(ValueError, match="of 35 corners of the board seen"):
         bench.session()._take()
     assert list(SavedViews(tmp_path, Board()).views) == [1, 3]
+    bench.robot.close()
+
+
+def test_a_stop_ends_going_round_where_only_a_person_may_clear_it(tmp_path, capsys):
+    bench = Bench("ee", tmp_path)
+    bench.robot.cell = dataclasses.replace(bench.robot.cell, scripted_operator=False)
+    bench.robot.clock.every(0.01, lambda now: bench.robot.hold("somebody called") if now > 6.0 else None)
+    with pytest.raises(ValueError, match="somebody called; `clear`, then on"):
+        bench.session()._go_round()
+    assert 0 < len(bench.saved.views) < AUTO_VIEWS
+    bench.robot.close()
+
+
+def test_going_round_where_nothing_is_seen_says_so(tmp_path, capsys):
+    bench = Bench("ee", tmp_path)
+    bench.task.world.model.cam_fovy[:] = 5.0
+    with pytest.raises(ValueError, match="0 poses so far: begin elsewhere"):
+        bench.session()._go_round()
+    assert capsys.readouterr().err.count("left out: ") == 2 * AUTO_VIEWS
     bench.robot.close()
 
 
