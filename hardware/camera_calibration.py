@@ -30,6 +30,8 @@ WORDS = (
 AUTO_VIEWS = 16
 _PIVOT_M = 0.12
 """The hand turns about a point so far beyond the fingertips, so that the board stays in the picture."""
+_IN_VAIN = 6
+"""Going round ends after so many poses in a row that gave nothing."""
 _STILL_TIMEOUT_S, _POLL_S = 5.0, 0.01
 _MOVED_M, _MOVED_RAD = 0.0005, 0.002
 """What the arm may move while a picture is taken: about half a pixel."""
@@ -77,13 +79,8 @@ class CameraCalibration:
 
     def _take(self) -> None:
         pose, picture = self._still_picture()
-        for number, view in self.saved.views.items():
-            turn_rad = pose_distance(view.T_base_ee, pose)[1]
-            if turn_rad < MIN_TURN_RAD:
-                raise ValueError(
-                    f"turned by {degrees(turn_rad):.1f}° against pose {number}, {degrees(MIN_TURN_RAD):g}° are needed: "
-                    "turns, not shifts, tell where the camera is"
-                )
+        if why := self._no_news(pose):
+            raise ValueError(why)
         number = self.saved.add(pose, picture)
         seen = len(self.saved.views[number].points_px)
         views = list(self.saved.views.values())
@@ -92,6 +89,17 @@ class CameraCalibration:
             most, second, _ = np.degrees(turns_rad(arm_poses(views, "ee")))
             spread = f"; turned {most:.0f}° and {second:.0f}° about its two main axes so far"
         say(f"  pose {number}: {seen} of {CORNERS} corners{spread}")
+
+    def _no_news(self, pose: Pose) -> str:
+        """Why a view from ``pose`` would tell little; empty where it would not."""
+        for number, view in self.saved.views.items():
+            turn_rad = pose_distance(view.T_base_ee, pose)[1]
+            if turn_rad < MIN_TURN_RAD:
+                return (
+                    f"turned by {degrees(turn_rad):.1f}° against pose {number}, {degrees(MIN_TURN_RAD):g}° are needed: "
+                    "turns, not shifts, tell where the camera is"
+                )
+        return ""
 
     def _still_picture(self) -> tuple[Pose, np.ndarray]:
         """Where the arm is, and what the camera sees from there; both at rest."""
@@ -114,24 +122,25 @@ class CameraCalibration:
 
     def _go_round(self) -> None:
         """Poses about where the arm is, by the guard; one that it refuses, or that shows too little, is left out."""
-        middle = self._hand.robot.arm.read().T_base_ee
+        middle, in_vain = self._hand.robot.arm.read().T_base_ee, 0
         for goal in around(middle):
-            if len(self.saved.views) >= AUTO_VIEWS:
+            if len(self.saved.views) >= AUTO_VIEWS or in_vain >= _IN_VAIN:
                 break
-            if self._went(goal):
-                try:
-                    self._take()
-                except ValueError as error:
-                    say(f"  left out: {error}")
-        self._went(middle)
+            if self._no_news(goal):
+                continue
+            in_vain = 0 if self._tried(goal) else in_vain + 1
+        self._tried(middle, take=False)
         if len(self.saved.views) < MIN_VIEWS:
             raise ValueError(f"{len(self.saved.views)} poses so far: begin elsewhere, or take the others one by one")
 
-    def _went(self, goal: Pose) -> bool:
-        """Whether the arm arrived; raises ``ValueError`` where it is stopped, which only a person may clear."""
+    def _tried(self, goal: Pose, take: bool = True) -> bool:
+        """Whether a pose was taken at ``goal``, or it was reached. Raises ``ValueError`` where the arm is stopped and
+        only a person may clear that."""
         robot = self._hand.robot
         try:
             self._hand.go_to(goal)
+            if take:
+                self._take()
         except ValueError as error:
             if robot.guard.mode >= GuardMode.HOLD and not robot.cell.scripted_operator:
                 raise

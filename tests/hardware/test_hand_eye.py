@@ -38,6 +38,16 @@ def test_without_noise_it_is_exact(frame, camera, board, seed):
 
 
 @FRAMES
+def test_half_turns_which_have_no_one_axis_do_no_harm(frame):
+    seen = looks(np.random.default_rng(7), MIN_VIEWS)
+    seen[::2] = seen[::2] @ transform((0.0, 0.0, np.pi), (0.24, 0.18, 0.0))
+    views = views_of(CAMERA, BOARD, seen, frame)
+    assert apart(closed_form(arm_poses(views, frame), board_poses(views, LENS)), CAMERA) == pytest.approx(
+        (0, 0), abs=1e-6
+    )
+
+
+@FRAMES
 def test_its_error_grows_as_the_noise_does(frame):
     errors = []
     for noise_px in (0.05, 0.2):
