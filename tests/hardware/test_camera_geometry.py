@@ -188,6 +188,14 @@ def test_what_makes_no_sense_in_a_cell_file_is_refused(line, says, tmp_path):
         load_cell(tmp_path / "mine.toml")
 
 
+def test_the_twins_cameras_do_not_go_into_a_real_cell(tmp_path, capsys):
+    path = tmp_path / "mine.toml"
+    path.write_text(CELL)
+    assert main(["calibrate-camera", "--sim", "--cell", str(path), "--camera", "wrist"]) == 2
+    assert "is a real cell" in capsys.readouterr().err
+    assert path.read_text() == CELL
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
