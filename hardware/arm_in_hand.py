@@ -13,8 +13,17 @@ from hardware.clock import RealClock
 from hardware.device_settings import AXES
 from hardware.devices import Devices
 from hardware.geometry import pose_add
-from hardware.guard import EngageError
-from hardware.interfaces import Gripper, GuardMode, NoTeleop, ResetError, ResetPlan, TeleopDevice, Vector3, Vector6
+from hardware.interfaces import (
+    Gripper,
+    GuardMode,
+    NoTeleop,
+    Pose,
+    ResetError,
+    ResetPlan,
+    TeleopDevice,
+    Vector3,
+    Vector6,
+)
 from hardware.local_robot import LocalRobot
 from hardware.questions import say
 from hardware.toml_dataclass import nearest
@@ -26,7 +35,7 @@ HELP = (
 )
 FARTHEST_MM, FARTHEST_DEG = 200.0, 45.0
 _TELEOP_SPEED = (0.04, 0.3)
-_REACH_M = 1.5
+EVERYWHERE = Workspace((-1.5,) * 3, (1.5,) * 3)
 """The guard's box while the true one is not known yet; table and arm itself stay guarded by shape."""
 _MEASURE_S, _SAMPLES = 1.0, 50
 
@@ -52,20 +61,17 @@ class ArmInHand:
         word, _, amount = words.partition(" ")
         if word not in WORDS:
             raise ValueError(f"no word {word!r}; {nearest(word, WORDS)}")
-        try:
-            if word in AXES:
-                self._jog(word, amount)
-            elif word in ("open", "close"):
-                self._move((0.0,) * 6, Gripper.OPEN if word == "open" else Gripper.CLOSE)
-            elif word == "drive":
-                self._move((0.0,) * 6)
-            elif word == "free":
-                self.robot.guard.disarm()
-            else:
-                self.robot.guard.reset()
-        except (ResetError, EngageError) as refused:
-            how = "; `clear`, then on" if self.robot.guard.mode >= GuardMode.HOLD else ""
-            raise ValueError(f"{refused}{how}") from None
+        here = self.robot.arm.read().T_base_ee
+        if word in AXES:
+            self.go_to(pose_add(here, _jog(word, amount)))
+        elif word in ("open", "close"):
+            self.go_to(here, Gripper.OPEN if word == "open" else Gripper.CLOSE)
+        elif word == "drive":
+            self.go_to(here)
+        elif word == "free":
+            self.robot.guard.disarm()
+        else:
+            self.robot.guard.reset()
         at = ", ".join(f"{value:.3f}" for value in self.position_m)
         say(f"  {self.robot.guard.mode.name}, end effector at {at} m")
 
@@ -79,22 +85,27 @@ class ArmInHand:
         a, b, c, d, e, f = (fmean(column) for column in columns)
         return (a, b, c, d, e, f), max(pstdev(column) for column in columns[:3])
 
-    def _jog(self, axis: str, amount: str) -> None:
+    def go_to(self, goal: Pose, gripper: Gripper = Gripper.HOLD) -> None:
+        """Move there, as slowly as a reset does, and stay engaged. Raises ``ValueError`` for what the guard refuses."""
         try:
-            value = float(amount)
-        except ValueError:
-            raise ValueError(f"{axis} {amount!r}: how far, in mm (turns in degrees)? As `{axis} 20`") from None
-        turning = AXES.index(axis) >= 3
-        farthest, unit = (FARTHEST_DEG, "degrees") if turning else (FARTHEST_MM, "mm")
-        if not abs(value) <= farthest:  # Written so that a NaN is refused.
-            raise ValueError(f"{axis} {amount}: at most {farthest:g} {unit} at a time")
-        si = radians(value) if turning else 0.001 * value
-        self._move(tuple(si if name == axis else 0.0 for name in AXES))
+            self.robot.reset(ResetPlan(goal, gripper))
+        except ResetError as refused:
+            how = "; `clear`, then on" if self.robot.guard.mode >= GuardMode.HOLD else ""
+            raise ValueError(f"{refused}{how}") from None
 
-    def _move(self, delta: tuple[float, ...], gripper: Gripper = Gripper.HOLD) -> None:
-        x, y, z, roll, pitch, yaw = delta
-        goal = pose_add(self.robot.arm.read().T_base_ee, (x, y, z, roll, pitch, yaw))
-        self.robot.reset(ResetPlan(goal, gripper))
+
+def _jog(axis: str, amount: str) -> Vector6:
+    """What ``axis`` and ``amount`` (mm, degrees) move the hand by."""
+    try:
+        value = float(amount)
+    except ValueError:
+        raise ValueError(f"{axis} {amount!r}: how far, in mm (turns in degrees)? As `{axis} 20`") from None
+    turning = AXES.index(axis) >= 3
+    farthest, unit = (FARTHEST_DEG, "degrees") if turning else (FARTHEST_MM, "mm")
+    if not abs(value) <= farthest:  # Written so that a NaN is refused.
+        raise ValueError(f"{axis} {amount}: at most {farthest:g} {unit} at a time")
+    x, y, z, roll, pitch, yaw = (float(name == axis) * (radians(value) if turning else 0.001 * value) for name in AXES)
+    return x, y, z, roll, pitch, yaw
 
 
 @contextmanager
@@ -110,12 +121,11 @@ def arm_in_hand(cell: Cell, devices: Devices) -> Iterator[ArmInHand]:
     clock = RealClock()
     try:
         devices.arm.connect()
-        everywhere = Workspace((-_REACH_M,) * 3, (_REACH_M,) * 3)
-        at_large = replace(cell, workspace=everywhere, cameras={})
-        robot = LocalRobot(devices.arm, {}, teleop, at_large, clock, teleop_speed=_TELEOP_SPEED, control_hz=None)
-    except ConnectionError as error:
+        blind = replace(cell, cameras={})
+        robot = LocalRobot(devices.arm, {}, teleop, blind, clock, teleop_speed=_TELEOP_SPEED, control_hz=None)
+    except ConnectionError:
         teleop.close()
-        raise ConnectionError(f"{error}; to go on without it give --home, --wrench-bias and --corners") from None
+        raise
     try:
         yield ArmInHand(robot)
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from hardware import cell_answers as answers
 from hardware import found_devices
-from hardware.arm_in_hand import HELP, ArmInHand, arm_in_hand
+from hardware.arm_in_hand import EVERYWHERE, HELP, ArmInHand, arm_in_hand
 from hardware.arm_model import load_arm_model
 from hardware.cameras.grabbing import cut
 from hardware.cell import Cell, Workspace
@@ -145,7 +146,12 @@ class CellWizard:
         with ExitStack() as stack:
             hand = None
             if not all(self.questions.answered(option) for option in ("home", "corners", "wrench-bias")):
-                hand = stack.enter_context(arm_in_hand(self._cell({}), self._devices({})))
+                try:
+                    cell = replace(self._cell({}), workspace=EVERYWHERE)
+                    hand = stack.enter_context(arm_in_hand(cell, self._devices({})))
+                except ConnectionError as error:
+                    how = "to go on without it give --home, --wrench-bias and --corners"
+                    raise ConnectionError(f"{error}; {how}") from None
                 say(HELP)
             home = self._home(hand)
             self.table["home_joint_positions_rad"] = home

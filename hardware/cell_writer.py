@@ -1,15 +1,18 @@
-"""A new cell file: written whole or not at all, and only if it loads."""
+"""Cell files: written whole or not at all, and only if they load."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hardware.cell import Cell, CellError, load_cell
+from hardware.toml_dataclass import ConfigError, read_toml
 from hardware.toml_writer import to_toml
 
+_SECTION = re.compile(r"\[([^\[\]]+)\]\s*(#.*)?$")
 _HEADER = """\
 # Written by `robot-rl setup-cell`. What every key means stands in hardware/cell.py and hardware/device_settings.py;
 # `robot-rl doctor --cell` this file looks whether all is there.
@@ -47,3 +50,71 @@ def write_cell(table: Mapping[str, Any], path: Path) -> Cell:
     finally:
         written.unlink(missing_ok=True)
     return cell
+
+
+def write_camera(path: Path, camera: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put ``tables`` (``extrinsics``, ``intrinsics``) into the section of ``camera`` in the cell file at ``path``, in
+    place of those there; all else, comments too, stays as it is. Raises :class:`CellError`, nothing changed."""
+    before, plain = read_toml(path), _plain(tables)
+    own = before.get("cameras", {}).get(camera, {})
+    wanted = {**before, "cameras": {**before.get("cameras", {}), camera: {**own, **plain}}}
+    sections = _sections(path.read_text(encoding="utf-8").splitlines())
+    for name, table in plain.items():
+        of_table = ("cameras", camera, name)
+        text = to_toml(table, of_table).splitlines()
+        names = [section.name for section in sections]
+        if ".".join(of_table) in names:
+            sections[names.index(".".join(of_table))].body[:] = text
+        elif f"cameras.{camera}" in names:
+            sections.insert(names.index(f"cameras.{camera}") + 1, _Section(".".join(of_table), [""], text))
+    written = path.with_name(f".{path.stem}-{os.getpid()}.toml")
+    try:
+        with written.open("x", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for section in sections for line in (*section.above, *section.body))
+            file.flush()
+            os.fsync(file.fileno())
+        if not _holds(written, wanted):
+            by_hand = to_toml(plain, ("cameras", camera))
+            raise CellError(f"{path} has no section [cameras.{camera}] of its own; add by hand: {by_hand!r}")
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
+
+
+class _Section(NamedTuple):
+    """Lines of a TOML file from a header on; those before the first have the name ""."""
+
+    name: str
+    above: list[str]
+    """Comments and empty lines before the header."""
+    body: list[str]
+
+
+def _sections(lines: Iterable[str]) -> list[_Section]:
+    sections = [_Section("", [], [])]
+    for line in lines:
+        body = sections[-1].body
+        if header := _SECTION.match(line):
+            told = len(body)
+            while told and (not body[told - 1].strip() or body[told - 1].startswith("#")):
+                told -= 1
+            sections.append(_Section(header[1].strip(), body[told:], [line]))
+            del body[told:]
+        else:
+            body.append(line)
+    return sections
+
+
+def _holds(path: Path, wanted: Mapping[str, Any]) -> bool:
+    """The file at ``path`` is a cell, and just this table."""
+    try:
+        return read_toml(path) == wanted and load_cell(path) is not None
+    except ConfigError:
+        return False
+
+
+def _plain(value: Any) -> Any:
+    """As ``tomllib`` would yield it."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

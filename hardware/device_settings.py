@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import hypot
 
+from hardware.camera_geometry import Extrinsics, Intrinsics
 from hardware.interfaces import ZERO6, Vector3, Vector6
 from hardware.toml_dataclass import nearest, number
 
@@ -44,6 +45,10 @@ class CameraSettings:
     """Fixed exposure; 0 leaves it automatic, whose brightness follows whatever moves through the picture."""
     depth: bool = False
     """RealSense: depth too, aligned to the colour picture."""
+    extrinsics: Extrinsics | None = None
+    """Where the camera is; `robot-rl calibrate-camera` finds it. None: not known."""
+    intrinsics: Intrinsics | None = None
+    """How the captured picture maps, where the driver does not know; None: it does, or nobody does."""
 
     def __post_init__(self) -> None:
         if self.crop_px and len(self.crop_px) != 4:

@@ -18,18 +18,19 @@ from typing import Annotated, Any
 import tyro
 
 _TWIN_STARTS_S = 60.0
-_TWIN_DEVICES = "sim.remote_scene:devices"
+TWIN_DEVICES = "sim.remote_scene:devices"
 """Arm, cameras and person of a twin that runs elsewhere. Reached by name: this package does not know the twin."""
 
 
 @contextmanager
-def running_twin() -> Iterator[Path]:
-    """The folder of a twin's arm, which runs as long as this lasts. ``ConnectionError`` where it does not start."""
+def running_twin(task: str = "reach") -> Iterator[Path]:
+    """The folder of a twin's arm, which runs in the scene of ``task`` as long as this lasts. ``ConnectionError`` where
+    it does not start."""
     code = "import sys; from robot_rl.cli import main; sys.exit(main())"
     with tempfile.TemporaryDirectory(prefix="twin-") as name:
         folder = Path(name)
         twin = subprocess.Popen(
-            [sys.executable, "-c", code, "twin", "--folder", name, "--json"],
+            [sys.executable, "-c", code, "twin", "--task", task, "--folder", name, "--json"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -158,7 +159,7 @@ class SetupCell:
         if not self.sim:
             return self._ask(like, self.out.parent)
         with running_twin() as folder:
-            return self._ask({**like, "devices": _TWIN_DEVICES}, folder)
+            return self._ask({**like, "devices": TWIN_DEVICES}, folder)
 
     def _ask(self, like: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         from hardware.cell_wizard import CellWizard
@@ -168,7 +169,12 @@ class SetupCell:
         questions = Questions(self._answers(), self.yes)
         cell = write_cell(CellWizard(questions, like, folder, self.out.with_suffix("")).run(), self.out)
         doctor = f"robot-rl doctor {'--sim ' if self.sim else ''}--cell {self.out}"
-        return {"cell": str(self.out), "cameras": " ".join(cell.cameras) or "none", "next": doctor}
+        result = {"cell": str(self.out), "cameras": " ".join(cell.cameras) or "none", "next": doctor}
+        unknown = [name for name, camera in cell.cameras.items() if camera.extrinsics is None]
+        if unknown:  # Nothing needs to know where a camera is; what does can be told with a printed board.
+            sim = "--sim " if self.sim else ""
+            result["then"] = f"robot-rl calibrate-camera {sim}--cell {self.out} --camera {unknown[0]}"
+        return result
 
     def _answers(self) -> dict[str, str]:
         names = ("name", "arm", "address", "payload", "table_m", "cameras", "teleop", "home", "wrench_bias", "corners")

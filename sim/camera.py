@@ -10,6 +10,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
+from hardware.camera_geometry import Intrinsics
 from hardware.interfaces import CameraFrame, Clock, FrameStamp
 from sim.world import World
 
@@ -42,6 +43,11 @@ class SimCamera:
         self._generation = -1
         self._drawn: tuple[int, int, CameraFrame] | None = None
         clock.every(CAPTURE_PERIOD_S, self._capture)
+
+    @property
+    def lens(self) -> Intrinsics:
+        """How its pictures map."""
+        return self.world.lens(self.name, self.size, self.size)
 
     def connect(self) -> None:
         """Draw once, so that a missing renderer is found before an episode; raises ``RendererUnavailable``."""

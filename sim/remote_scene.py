@@ -15,6 +15,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from hardware.camera_geometry import Intrinsics
 from hardware.cameras.grabbing import cut
 from hardware.cell import CameraSettings, Cell
 from hardware.clock import RealClock
@@ -124,6 +125,12 @@ class MirrorCamera:
         """Draw once, so that a missing renderer is found at once; raises ``RendererUnavailable``."""
         self._mirror = SceneMirror(self._path, self._clock.now)
         self._draw(self._mirror)
+
+    @property
+    def lens(self) -> Intrinsics:
+        """How the captured picture maps."""
+        width, height = self._settings.capture_px
+        return self._connected().task.world.lens(self.name, height, width)
 
     def newest(self) -> FrameStamp | None:
         mirror = self._connected()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
+from math import radians, tan
 from pathlib import Path
 
 import mujoco
 import numpy as np
 
+from hardware.camera_geometry import Intrinsics
 from hardware.geometry import quat_normalize, wxyz_from_xyzw, xyzw_from_wxyz
 from hardware.interfaces import Pose
 from sim.meshes import dress, menagerie
@@ -36,14 +38,20 @@ class World:
     ``scene`` is a file in ``sim/assets`` or MJCF text; ``tool``, another, is fixed to the hand, its origin at the
     end-effector point. ``arms``, for a scene that has none of its own, says where bases stand, by name: all that
     belongs to the arm ``left`` is named ``left/...``. ``meshes`` names a robot of ``mujoco-menagerie`` to draw them as.
+    ``files``: pictures that MJCF text names.
     """
 
     def __init__(
-        self, scene: str, tool: str | None = None, arms: Mapping[str, Pose] | None = None, meshes: str | None = None
+        self,
+        scene: str,
+        tool: str | None = None,
+        arms: Mapping[str, Pose] | None = None,
+        meshes: str | None = None,
+        files: Mapping[str, bytes] | None = None,
     ):
-        spec = _parse(scene)
+        spec = _parse(scene, files)
         if tool is not None:
-            spec.attach(_parse(tool), site=spec.site("ee"), prefix=TOOL)
+            spec.attach(_parse(tool, files), site=spec.site("ee"), prefix=TOOL)
         for name, mount in (arms or {}).items():
             frame = spec.worldbody.add_frame(pos=mount.position_m, quat=wxyz_from_xyzw(mount.quat_xyzw))
             spec.attach(_parse(ARM), frame=frame, prefix=f"{name}/")
@@ -181,6 +189,11 @@ class World:
         renderer.update_scene(data or self.data, camera)
         return renderer.render()
 
+    def lens(self, camera: str, height: int, width: int) -> Intrinsics:
+        """How a picture of this size from a named camera maps."""
+        focal = 0.5 * height / tan(0.5 * radians(float(self.model.camera(camera).fovy[0])))
+        return Intrinsics((focal, focal), (0.5 * (width - 1), 0.5 * (height - 1)))
+
     def close(self) -> None:
         """Free the renderers."""
         for renderer in self._renderers.values():
@@ -188,10 +201,10 @@ class World:
         self._renderers.clear()
 
 
-def _parse(source: str) -> mujoco.MjSpec:
+def _parse(source: str, files: Mapping[str, bytes] | None = None) -> mujoco.MjSpec:
     if source.lstrip().startswith("<"):
         return mujoco.MjSpec.from_string(
-            source, include={path.name: path.read_bytes() for path in ASSETS.glob("*.xml")}
+            source, include={path.name: path.read_bytes() for path in ASSETS.glob("*.xml")}, assets=dict(files or {})
         )
     return mujoco.MjSpec.from_file(str(ASSETS / source))
 

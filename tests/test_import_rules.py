@@ -125,6 +125,7 @@ def test_modules_and_functions_keep_their_budget(path: str) -> None:
     [
         ("hardware", ("torch", "mujoco", "gymnasium", "numpy")),
         ("hardware.guard", ("torch", "mujoco", "gymnasium")),
+        ("hardware.calibrate_command", ("torch", "cv2", "scipy", "numpy")),
         ("robot_rl", ("torch", "mujoco", "gymnasium")),
         ("robot_rl.cli", ("torch", "mujoco", "gymnasium", "tyro")),
         ("robot_rl.commands", ("torch", "mujoco", "gymnasium")),

@@ -10,6 +10,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
+from hardware.camera_geometry import Intrinsics
 from hardware.cameras.stamps import ExposureClock
 from hardware.device_settings import CameraSettings
 from hardware.interfaces import CameraFrame, Clock, FrameStamp
@@ -42,6 +43,8 @@ class GrabbingCamera(KeptOpen):
     def __init__(self, name: str, settings: CameraSettings, clock: Clock) -> None:
         super().__init__(f"camera {name!r}")
         self.name, self.settings, self.clock = name, settings, clock
+        self.lens: Intrinsics | None = None
+        """Of the captured picture; None where the device does not tell."""
         self._exposures = ExposureClock()
         self._newest: tuple[FrameStamp, CameraFrame] | None = None
         self._counter: int | None = None

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hardware.camera_geometry import Intrinsics
 from hardware.cameras.grabbing import CapturedFrame, GrabbingCamera
 from hardware.device_settings import CameraSettings
 from hardware.interfaces import Clock
@@ -72,6 +73,8 @@ class RealSenseCamera(GrabbingCamera):
                 profiles = [self._mode(sensor, stream) for stream in wanted if _offers(sensor, stream)]
                 if profiles:
                     self._fix(sensor)
+                    if _offers(sensor, rs.stream.color):
+                        self.lens = _lens(profiles[0].as_video_stream_profile().get_intrinsics())
                     sensor.open(profiles if len(profiles) > 1 else profiles[0])
                     self._sensors.append(sensor)
                     sensor.start(self._queue)
@@ -173,6 +176,14 @@ def _captured(colour: Any, depth: Any) -> CapturedFrame:
     image = np.asanyarray(colour.get_data())
     metres = None if depth is None else np.asanyarray(depth.get_data()).astype(np.float32) * depth.get_units()
     return CapturedFrame(colour.get_frame_number(), 1e-3 * colour.get_timestamp(), image, metres)
+
+
+def _lens(own: Any) -> Intrinsics | None:
+    """Of the SDK's models that OpenCV has too. Its inverse model it projects by the same polynomial."""
+    distortion = sdk().distortion
+    if own.model not in (distortion.none, distortion.brown_conrady, distortion.inverse_brown_conrady):
+        return None
+    return Intrinsics((own.fx, own.fy), (own.ppx, own.ppy), tuple(own.coeffs) if any(own.coeffs) else ())
 
 
 def _serial(device: Any) -> str:

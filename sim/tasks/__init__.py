@@ -17,12 +17,15 @@ TASKS = {
     "pick_and_insert": "sim.tasks.pick_and_insert:PickAndInsert",
 }
 """Task name → where its class is. A further task registers by adding its line."""
+SCENES = {"board_on_table": "sim.tasks.board:BoardOnTable", "board_in_hand": "sim.tasks.board:BoardInHand"}
+"""What can be set up like a task, and is none."""
 
 
 def make_task(name: str, **options: Any) -> TwinTask:
     """The task called ``name``, in a world of its own; ``ValueError`` names the nearest one otherwise."""
-    if name not in TASKS:
+    known = {**TASKS, **SCENES}
+    if name not in known:
         near = get_close_matches(name, TASKS, 1, cutoff=0.0)[0]
         raise ValueError(f"no task {name!r} in the twin; did you mean {near!r}? There are {', '.join(TASKS)}")
-    module, _, cls = TASKS[name].partition(":")
+    module, _, cls = known[name].partition(":")
     return getattr(import_module(module), cls)(**options)

@@ -32,6 +32,8 @@ class TwinTask(ABC):
     spec: TaskSpec
     scene: str
     tool: str | None = None
+    files: Mapping[str, bytes] = {}
+    """Pictures that scene and tool name."""
     start_width_m: float = 0.08
     """Finger distance at the start of an episode; with a locked gripper, always."""
     start_gripper: Gripper = Gripper.OPEN
@@ -43,7 +45,7 @@ class TwinTask(ABC):
     """What :meth:`remaining_m` is at a typical start."""
 
     def __init__(self, meshes: str | None = None) -> None:
-        self.world = World(self.scene, self.tool, meshes=meshes)
+        self.world = World(self.scene, self.tool, meshes=meshes, files=self.files)
         self.inverse_kinematics = InverseKinematics(self.world.model)
         self._target = int(self.world.model.body("target").mocapid[0])
         self._setup: Setup = {}

@@ -197,7 +197,9 @@ def test_a_camera_is_cropped_on_a_still(tmp_path, monkeypatch, capsys):
         )
     finally:
         source.close()
-    assert "does not fit" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "does not fit" in said.err
+    assert f"robot-rl calibrate-camera --cell {path} --camera front" in said.out
     assert load_cell(path).cameras["front"].crop == (160, 80, 320, 320)
     sizes = [Image.open(tmp_path / f"mine_front{which}.png").size for which in ("", "_kept")]
     assert sizes == [(640, 480), (128, 128)]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image, JointState, Joy
 
+from hardware.camera_geometry import Extrinsics
 from hardware.interfaces import (
     ArmCommand,
     ArmReference,
@@ -42,6 +43,8 @@ from robot_rl_nodes.conversions import (
 from robot_rl_nodes.standard_messages import (
     FrameMark,
     ImageWriter,
+    camera_transform,
+    ee_transform,
     from_image,
     from_joy,
     from_mark,
@@ -149,6 +152,17 @@ def test_peoples_tools_see_the_same_numbers(arm):
     force, torque, turn = wrench.wrench.force, wrench.wrench.torque, pose.pose.orientation
     assert (force.x, force.y, force.z, torque.x, torque.y, torque.z) == arm.wrench
     assert (turn.x, turn.y, turn.z, turn.w) == arm.T_base_ee.quat_xyzw
+
+
+@given(arms, st.sampled_from(["ee", "base"]))
+@settings(deadline=None)
+def test_frames_are_told_as_they_are(arm, frame):
+    place = Extrinsics(frame, arm.T_base_ee.position_m, (0.5, -0.5, 0.5, -0.5))
+    told = wire(camera_transform(1.5, "wrist", place)), wire(ee_transform(arm))
+    assert [(message.header.frame_id, message.child_frame_id) for message in told] == [(frame, "wrist"), ("base", "ee")]
+    for message, (position, quat) in zip(told, (place.pose, arm.T_base_ee), strict=True):
+        move, turn = message.transform.translation, message.transform.rotation
+        assert ((move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w)) == (position, quat)
 
 
 @pytest.mark.parametrize("read", [from_tick, from_proposal, from_plan, from_mark])

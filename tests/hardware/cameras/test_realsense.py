@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from hardware.camera_geometry import Intrinsics
 from hardware.cameras import grabbing
 from hardware.cameras.realsense import RealSenseCamera
 from hardware.clock import RealClock
@@ -46,6 +47,10 @@ def wait_until(condition, timeout_s=10.0):
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.01)
+
+
+def test_the_device_tells_its_lens(connect):
+    assert connect(SoftwareRealSense()).lens == Intrinsics((600.0, 600.0), (320.0, 240.0))
 
 
 def test_the_serial_number_decides_whatever_else_is_plugged_in(plugged, connect):

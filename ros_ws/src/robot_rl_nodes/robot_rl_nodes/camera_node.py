@@ -18,9 +18,10 @@ from hardware.guard_process import take_priority
 from robot_rl_nodes import topics
 from robot_rl_nodes.cell_devices import devices_for, patiently
 from robot_rl_nodes.diagnostics import Health
+from robot_rl_nodes.frames import transforms
 from robot_rl_nodes.parameters import declare, parameter
 from robot_rl_nodes.ros import PRIORITY, qos, run_node
-from robot_rl_nodes.standard_messages import FrameMark, ImageWriter, to_mark
+from robot_rl_nodes.standard_messages import FrameMark, ImageWriter, camera_transform, to_mark
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ def run(node: Any, stop: Event) -> None:
     frames, images = topics.FRAME.of(given.camera), topics.IMAGE.of(given.camera)
     tell = node.create_publisher(JointState, frames.name, qos(frames))
     show = node.create_publisher(Image, images.name, qos(images))
+    place, say_where = cell.cameras[given.camera].extrinsics, transforms(node, topics.TF_STATIC)
+    if place is not None:
+        say_where(camera_transform(clock.now(), given.camera, place))
     settings, write = cell.cameras[given.camera], ImageWriter(given.camera)
     health, sent, look_s = Health(node, clock), -1, clock.now()
     take_priority(PRIORITY)

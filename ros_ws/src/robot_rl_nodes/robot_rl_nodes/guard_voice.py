@@ -18,8 +18,9 @@ from hardware.interfaces import ExecutedCommand, GuardMode
 from robot_rl_nodes import topics
 from robot_rl_nodes.conversions import Tick, to_tick, to_time
 from robot_rl_nodes.diagnostics import Health, status_message
+from robot_rl_nodes.frames import transforms
 from robot_rl_nodes.ros import qos
-from robot_rl_nodes.standard_messages import to_joint_state, to_pose, to_transform, to_wrench
+from robot_rl_nodes.standard_messages import ee_transform, to_joint_state, to_pose, to_wrench
 
 _QUEUED = 100
 _LEVELS = {GuardMode.HOLD: DiagnosticStatus.WARN, GuardMode.FAULT: DiagnosticStatus.ERROR}
@@ -77,13 +78,7 @@ class GuardVoice:
         self._joints, self._pose = publisher(JointState, topics.JOINT_STATES), publisher(PoseStamped, topics.EE_POSE)
         self._wrench, self._target = publisher(WrenchStamped, topics.WRENCH), publisher(PoseStamped, topics.TARGET)
         self._time = publisher(ClockMessage, topics.CLOCK) if publish_clock else None
-        try:
-            from tf2_msgs.msg import TFMessage
-        except ImportError:  # The wheels have none: the pose is on ee_pose all the same.
-            self._transform = None
-        else:
-            tf = publisher(TFMessage, topics.TF)
-            self._transform = lambda arm: tf.publish(TFMessage(transforms=[to_transform(arm)]))
+        self._transform = transforms(node, topics.TF)  # Without them the pose is on ee_pose all the same.
 
     def _publish(self) -> None:
         every = round(1.0 / (self._process.times.period_s * topics.JOINT_STATES.hz))
@@ -113,8 +108,7 @@ class GuardVoice:
         self._pose.publish(to_pose(arm.stamp_s, arm.T_base_ee))
         self._wrench.publish(to_wrench(arm))
         self._target.publish(to_pose(executed.stamp_s, executed.target))
-        if self._transform is not None:
-            self._transform(arm)
+        self._transform(ee_transform(arm))
         if self._time is not None:
             self._time.publish(ClockMessage(clock=to_time(executed.stamp_s)))
         self._health.count()

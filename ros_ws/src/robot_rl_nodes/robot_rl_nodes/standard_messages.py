@@ -13,6 +13,7 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped, TransformStamped, WrenchStamped
 from sensor_msgs.msg import Image, JointState, Joy
 
+from hardware.camera_geometry import Extrinsics
 from hardware.interfaces import ArmState, Gripper, Pose, TeleopSample
 from robot_rl_nodes.conversions import from_numbers, from_time, read, to_numbers, to_time, whole
 from robot_rl_nodes.topics import BASE_FRAME, EE_FRAME
@@ -117,11 +118,22 @@ def to_joint_state(arm: ArmState) -> JointState:
     return message
 
 
-def to_transform(arm: ArmState) -> TransformStamped:
-    """``T_base_ee``."""
-    message = TransformStamped(child_frame_id=EE_FRAME)
-    message.header.stamp, message.header.frame_id = to_time(arm.stamp_s), BASE_FRAME
+def to_transform(stamp_s: float, parent: str, child: str, pose: Pose) -> TransformStamped:
+    """``T_parent_child``."""
+    message = TransformStamped(child_frame_id=child)
+    message.header.stamp, message.header.frame_id = to_time(stamp_s), parent
     move, turn = message.transform.translation, message.transform.rotation
-    move.x, move.y, move.z = map(float, arm.T_base_ee.position_m)
-    turn.x, turn.y, turn.z, turn.w = map(float, arm.T_base_ee.quat_xyzw)
+    move.x, move.y, move.z = map(float, pose.position_m)
+    turn.x, turn.y, turn.z, turn.w = map(float, pose.quat_xyzw)
     return message
+
+
+def ee_transform(arm: ArmState) -> TransformStamped:
+    """``T_base_ee``."""
+    return to_transform(arm.stamp_s, BASE_FRAME, EE_FRAME, arm.T_base_ee)
+
+
+def camera_transform(stamp_s: float, camera: str, place: Extrinsics) -> TransformStamped:
+    """``T_ee_camera`` or ``T_base_camera``."""
+    parent = {"ee": EE_FRAME, "base": BASE_FRAME}[place.frame]
+    return to_transform(stamp_s, parent, camera, place.pose)

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 BASE_FRAME, EE_FRAME = "base", "ee"
-"""Frames of poses, twists and wrenches; ``/tf`` says where the one is in the other."""
+"""Frames of poses, twists and wrenches; ``/tf`` says where the one is in the other. A camera's frame has its name, and
+looks along z with x to the right of its picture."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,16 @@ EE_POSE = Topic("ee_pose", POSE, "every", "arm", 50.0, "measured end effector")
 WRENCH = Topic("wrench", "geometry_msgs/msg/WrenchStamped", "every", "arm", 50.0, "external, base axes, about the tip")
 TARGET = Topic("command", POSE, "every", "arm", 50.0, "the accepted target")
 TF = Topic("/tf", "tf2_msgs/msg/TFMessage", "every", "arm", 50.0, "base → ee, where tf2_msgs is installed")
+TF_STATIC = Topic(
+    "/tf_static", "tf2_msgs/msg/TFMessage", "latched", "camera", 0.0, "base or ee → a calibrated camera, likewise"
+)
 COMMAND = Topic("guard/command", JOINTS, "every", "actor", 10.0, "a proposed target")
 RESET_PLAN = Topic("guard/reset_plan", JOINTS, "every", "actor", 0.0, "poses to go to before an episode")
 CLOCK = Topic("/clock", "rosgraph_msgs/msg/Clock", "newest", "twin or arm", 100.0, "the cell's clock")
 HEALTH = Topic("/diagnostics", DIAGNOSTICS, "every", "all", 1.0, "how each node is")
 
 TOPICS = (
-    *(IMAGE, FRAME, TELEOP, TICK, STATUS, JOINT_STATES, EE_POSE, WRENCH, TARGET, TF),
+    *(IMAGE, FRAME, TELEOP, TICK, STATUS, JOINT_STATES, EE_POSE, WRENCH, TARGET, TF, TF_STATIC),
     *(COMMAND, RESET_PLAN, CLOCK, HEALTH),
 )
 

@@ -1,0 +1,97 @@
+"""`robot-rl calibrate-camera --sim`, the real command over a pipe: by words typed, interrupted, gone on with."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from math import degrees, radians
+from pathlib import Path
+
+import pytest
+
+from hardware.cell import cell_file, load_cell
+from hardware.cell_writer import write_cell
+from hardware.geometry import pose_distance, pose_inverse, pose_multiply, quat_normalize
+from hardware.interfaces import Pose
+from hardware.toml_dataclass import read_toml
+from robot_rl.cli import main
+from sim.tasks import make_task
+
+COMMAND = [sys.executable, "-c", "import sys; from robot_rl.cli import main; sys.exit(main())", "calibrate-camera"]
+ROOT = Path(__file__).resolve().parents[2]
+pytest.importorskip("cv2", reason="needs the extra 'calibration'")
+
+
+def true_wrist() -> Pose:
+    """``T_ee_camera`` by the model; MuJoCo's cameras look along -z, y up."""
+    world = make_task("board_on_table").world
+    camera = world.model.camera("wrist")
+    w, x, y, z = (float(value) for value in camera.quat)
+    in_hand = Pose(tuple(camera.pos.tolist()), quat_normalize((x, y, z, w)))
+    upright = pose_multiply(in_hand, Pose((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)))
+    return pose_multiply(pose_inverse(Pose((0.0, 0.0, 0.1034), (0.0, 0.0, 0.0, 1.0))), upright)
+
+
+def until(process: subprocess.Popen[str], *marks: str) -> str:
+    """What it says until one of ``marks`` is in a line."""
+    said = ""
+    while not any(mark in said for mark in marks):
+        line = process.stderr.readline() if process.stderr is not None else ""
+        assert line, said
+        said += line
+    return said
+
+
+def without_numbers(text: str) -> set[str]:
+    """Its lines, each number in them the same."""
+    return {re.sub(r"-?\d+(\.\d+)?", "#", line).strip() for line in text.splitlines()}
+
+
+def test_a_camera_is_calibrated_and_ctrl_c_loses_nothing_and_the_docs_show_it(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    cell = Path("bench.toml")
+    write_cell({**read_toml(cell_file("twin")), "name": "bench"}, cell)
+    given = [*COMMAND, "--sim", "--cell", "bench.toml", "--camera", "wrist"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = subprocess.Popen(given, **pipes, text=True, start_new_session=True)
+    assert process.stdin is not None
+    said = ""
+    process.stdin.write("\nhere\nx 10\nhere\n")
+    for _ in range(5):  # A busy computer's guard may refuse to move (S25).
+        process.stdin.write("roll 12\nhere\n")
+        process.stdin.flush()
+        said += until(process, "pose 2: ", "`clear`, then on")
+        if "pose 2: " in said:
+            break
+    os.kill(process.pid, signal.SIGINT)
+    out, rest = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, ""), rest
+    kept = sorted(path.name for path in Path("bench_wrist_poses").iterdir())
+    assert kept == ["01.json", "01.png", "02.json", "02.png", "camera.json"]
+
+    done = subprocess.run([*given, "--auto", "--yes"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = load_cell(cell).cameras["wrist"].extrinsics
+    assert found is not None and found.frame == "ee"
+    error_m, error_rad = pose_distance(found.pose, true_wrist())
+    with capfd.disabled():
+        print(f"\n{1e3 * error_m:.2f} mm, {degrees(error_rad):.3f}° off\n{done.stdout}")
+    assert error_m < 0.66e-3  # Half a pixel at the board's distance of 0.45 m; the focal length is 343 px.
+    assert error_rad < radians(0.08)
+
+    before = cell.read_text()
+    again = ["calibrate-camera", "--cell", "bench.toml", "--camera", "wrist", "--solve-only"]
+    assert main(again) == 0
+    assert cell.read_text() == before
+    assert main([*again, "--square-mm", "31"]) == 2
+    assert "squares are" in capfd.readouterr().err
+    assert cell.read_text() == before
+
+    page = (ROOT / "docs" / "new-camera.md").read_text(encoding="utf-8")
+    shown = page.split("$ robot-rl calibrate-camera --sim", 1)[1].split("```", 1)[0].split("\n", 1)[1]
+    shown = "\n".join(line for line in shown.splitlines() if not line.startswith(("$", "  ...")) and "^C" not in line)
+    assert without_numbers(shown) - without_numbers(said + rest + done.stderr + done.stdout) == set()
