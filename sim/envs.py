@@ -56,7 +56,7 @@ def make(
     """
     known = {field.name for field in fields(EnvOptions)}
     for name in options.keys() - known:
-        raise ValueError(f"the twin has no option '{name}'; {nearest(name, known | set(make.__kwdefaults__))}")
+        raise ValueError(f"the twin has no option '{name}'; {nearest(name, known | set(make.__kwdefaults__ or ()))}")
     scene, parameters = make_task(task, meshes=meshes), TwinParameters.of(twin)
     parameters.apply(scene.world)
     clock = SimClock(scene.world, command_delay_s, camera_delay_s, jitter_s, np.random.default_rng(0))
