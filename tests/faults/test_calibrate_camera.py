@@ -9,6 +9,7 @@ import subprocess
 import sys
 from math import degrees, radians
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -41,24 +42,25 @@ class Person:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process, self.heard = process, ""
 
-    def types(self, words: str, *until: str) -> str:
-        """Which of ``until`` is heard first thereafter."""
-        assert self.process.stdin is not None and self.process.stderr is not None
+    def types(self, words: str) -> None:
+        assert self.process.stdin is not None
         self.process.stdin.write(f"{words}\n")
         self.process.stdin.flush()
-        while True:
+
+    def is_told(self, words: str) -> str:
+        """The answer to ``words``: what comes next that is indented."""
+        assert self.process.stderr is not None
+        self.types(words)
+        line = ""
+        while not line.startswith("  "):
             line = self.process.stderr.readline()
             assert line, self.heard
             self.heard += line
-            if said := [mark for mark in until if mark in line]:
-                return said[0]
+        return line
 
-    def moves(self, words: str) -> None:
-        """Again where the guard of a busy computer refuses (S25); in the twin it clears its stops by itself."""
-        for _ in range(10):
-            if self.types(words, "ARMED, end effector", "reset") != "reset":
-                return
-        raise AssertionError(self.heard)
+    def insists(self, words: str, wanted: str) -> None:
+        """Again until ``wanted`` is the answer: the guard of a busy computer may refuse (S25), which clears itself."""
+        assert any(wanted in self.is_told(words) for _ in range(10)), self.heard
 
 
 def without_numbers(text: str) -> set[str]:
@@ -74,15 +76,17 @@ def test_a_camera_is_calibrated_and_ctrl_c_loses_nothing_and_the_docs_show_it(tm
     given = [*COMMAND, "--sim", "--cell", "bench.toml", "--camera", "wrist"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process = subprocess.Popen(given, **pipes, text=True, start_new_session=True)
-    person = Person(process)
-    person.types("", "`clear` (after a stop)")
-    person.types("here", "pose 1: ")
-    person.moves("x 10")
-    person.types("here", "are needed: turns")
-    person.moves("roll 12")
-    person.types("here", "pose 2: ")
+    person, patience = Person(process), Timer(240.0, process.kill)
+    patience.start()
+    person.types("")
+    person.insists("here", "pose 1: ")
+    person.insists("x 10", "end effector at")
+    person.insists("here", "are needed: turns")
+    person.insists("roll 12", "end effector at")
+    person.insists("here", "pose 2: ")
     os.kill(process.pid, signal.SIGINT)
     out, rest = process.communicate(timeout=60)
+    patience.cancel()
     assert (process.returncode, out) == (130, ""), rest
     kept = sorted(path.name for path in Path("bench_wrist_poses").iterdir())
     assert kept == ["01.json", "01.png", "02.json", "02.png", "camera.json"]
