@@ -9,6 +9,7 @@ import subprocess
 import sys
 from math import degrees, radians
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -35,14 +36,31 @@ def true_wrist() -> Pose:
     return pose_multiply(pose_inverse(Pose((0.0, 0.0, 0.1034), (0.0, 0.0, 0.0, 1.0))), upright)
 
 
-def until(process: subprocess.Popen[str], *marks: str) -> str:
-    """What it says until one of ``marks`` is in a line."""
-    said = ""
-    while not any(mark in said for mark in marks):
-        line = process.stderr.readline() if process.stderr is not None else ""
-        assert line, said
-        said += line
-    return said
+class Person:
+    """Types words into a process, and reads what it says."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process, self.heard = process, ""
+
+    def types(self, words: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{words}\n")
+        self.process.stdin.flush()
+
+    def is_told(self, words: str) -> str:
+        """The answer to ``words``: what comes next that is indented."""
+        assert self.process.stderr is not None
+        self.types(words)
+        line = ""
+        while not line.startswith("  "):
+            line = self.process.stderr.readline()
+            assert line, self.heard
+            self.heard += line
+        return line
+
+    def insists(self, words: str, wanted: str) -> None:
+        """Again until ``wanted`` is the answer: the guard of a busy computer may refuse (S25), which clears itself."""
+        assert any(wanted in self.is_told(words) for _ in range(10)), self.heard
 
 
 def without_numbers(text: str) -> set[str]:
@@ -58,17 +76,17 @@ def test_a_camera_is_calibrated_and_ctrl_c_loses_nothing_and_the_docs_show_it(tm
     given = [*COMMAND, "--sim", "--cell", "bench.toml", "--camera", "wrist"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     process = subprocess.Popen(given, **pipes, text=True, start_new_session=True)
-    assert process.stdin is not None
-    said = ""
-    process.stdin.write("\nhere\nx 10\nhere\n")
-    for _ in range(5):  # A busy computer's guard may refuse to move (S25).
-        process.stdin.write("roll 12\nhere\n")
-        process.stdin.flush()
-        said += until(process, "pose 2: ", "`clear`, then on")
-        if "pose 2: " in said:
-            break
+    person, patience = Person(process), Timer(240.0, process.kill)
+    patience.start()
+    person.types("")
+    person.insists("here", "pose 1: ")
+    person.insists("x 10", "end effector at")
+    person.insists("here", "are needed: turns")
+    person.insists("roll 12", "end effector at")
+    person.insists("here", "pose 2: ")
     os.kill(process.pid, signal.SIGINT)
     out, rest = process.communicate(timeout=60)
+    patience.cancel()
     assert (process.returncode, out) == (130, ""), rest
     kept = sorted(path.name for path in Path("bench_wrist_poses").iterdir())
     assert kept == ["01.json", "01.png", "02.json", "02.png", "camera.json"]
@@ -94,4 +112,4 @@ def test_a_camera_is_calibrated_and_ctrl_c_loses_nothing_and_the_docs_show_it(tm
     page = (ROOT / "docs" / "new-camera.md").read_text(encoding="utf-8")
     shown = page.split("$ robot-rl calibrate-camera --sim", 1)[1].split("```", 1)[0].split("\n", 1)[1]
     shown = "\n".join(line for line in shown.splitlines() if not line.startswith(("$", "  ...")) and "^C" not in line)
-    assert without_numbers(shown) - without_numbers(said + rest + done.stderr + done.stdout) == set()
+    assert without_numbers(shown) - without_numbers(person.heard + rest + done.stderr + done.stdout) == set()
