@@ -41,4 +41,8 @@ def key_rights(path: str) -> Iterator[Finding]:
         if os.access(each, os.R_OK):
             yield passed("key rights", f"{each} may be read")
         else:
-            yield failed("key rights", f"{each} is not yours to read", evdev_keys.rule(each))
+            try:
+                fix = evdev_keys.rule(each)
+            except OSError:
+                fix = "name a keyboard's event device, /dev/input/by-id/...-event-kbd"
+            yield failed("key rights", f"{each} is not yours to read", fix)

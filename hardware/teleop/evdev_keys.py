@@ -98,7 +98,10 @@ class EvdevKeys(PollingTeleop):
                 if event.type == codes.EV_KEY and event.code in self._codes:
                     (self._held.add if event.value else self._held.discard)(event.code)
                 elif event.type == codes.EV_SYN and event.code == codes.SYN_DROPPED:
-                    self._held &= set(self._device.active_keys())  # Events were lost, releases too.
+                    # Events were lost, releases too. Asking what is down drops those that wait in the kernel, so what
+                    # this batch still holds is older than the answer: a press in it might never be released.
+                    self._held &= set(self._device.active_keys())
+                    break
         except BlockingIOError:
             pass
         except OSError as error:

@@ -114,6 +114,7 @@ def test_rights_to_keys_are_looked_at_and_a_rule_for_that_one_device_printed(tmp
     fix = evdev_keys.rule(str(pedal), tmp_path / "sys")
     assert 'ATTRS{id/vendor}=="0c45", ATTRS{id/product}=="7403", OWNER=' in fix and "udevadm" in fix
     monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "name a keyboard's event device" in look().fix, "what has no ids is no such device"
     monkeypatch.setattr(evdev_keys, "rule", lambda path: f"a rule for {path}")
     assert (look().level, look().fix) == (Level.FAIL, f"a rule for {pedal}")
     event.unlink()

@@ -127,10 +127,6 @@ class KeyDevice:
         (self.down.add if value else self.down.discard)(code)
         self.send((self._codes.EV_KEY, code, value), (self._codes.EV_SYN, self._codes.SYN_REPORT, 0))
 
-    def overrun(self) -> None:
-        """The kernel dropped events, since nobody read them in time."""
-        self.send((self._codes.EV_SYN, self._codes.SYN_DROPPED, 0))
-
     def send(self, *events: tuple[int, int, int]) -> None:
         os.write(self._hand, b"".join(struct.pack("@llHHi", 0, 0, *event) for event in events))
 
