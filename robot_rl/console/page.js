@@ -1,6 +1,6 @@
 // Runs in the operator's page, once. ALIVE, JOGS and SOUNDS are filled in by page.py.
 if (!window.robotRl) {
-  const robotRl = (window.robotRl = { sounds: SOUNDS, played: [] });
+  const robotRl = (window.robotRl = { sounds: SOUNDS, played: [], heard: null });
 
   // The page presses a key of its own: it takes the way of the operator's keys, so that a tab that hangs falls silent.
   const press = (init) =>
@@ -36,16 +36,15 @@ if (!window.robotRl) {
     });
   };
 
-  let before = null;
   const listen = () => {
     const status = document.getElementById("status");
     if (!status) return;
-    const now = { ...status.dataset };
+    const now = { ...status.dataset }, before = robotRl.heard;
     if (before && now.finished !== before.finished) play(now.outcome);
     if (before && now.episode !== before.episode) play("start");
     if (before && now.driver !== before.driver && now.driver === "human") play("takeover");
     if (before && now.mode !== before.mode && /hold|fault/.test(now.mode)) play("hold");
-    before = now;
+    robotRl.heard = now;
   };
 
   setInterval(() => {

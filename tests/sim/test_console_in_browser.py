@@ -119,32 +119,34 @@ def test_a_person_corrects_the_policy_from_the_browser(
     monkeypatch.setattr("robot_rl.console.hand.STILL_S", PATIENCE_S)
     monkeypatch.setattr("robot_rl.console.hand.SILENT_S", PATIENCE_S)
 
-    def driver() -> str:
-        return str(page.inner_text("#driver"))
+    def drives(who: str, heard: str) -> bool:
+        """Whether it is shown, and its sound was made: the page looks for those by itself, twenty times a second."""
+        return page.inner_text("#driver") == who and page.evaluate("robotRl.heard?.driver") == heard
 
-    eventually(lambda: driver() == "policy drives", "the policy should drive")
+    you, policy = partial(drives, "you drive", "human"), partial(drives, "policy drives", "policy")
+    eventually(policy, "the policy should drive")
     _picture_and_scene_move(page)
     eventually(lambda: "control rate" in page.inner_text("#status"), "the page should say how quick the loop is")
 
     before = robot.hand_m
     page.keyboard.press("u")
-    eventually(lambda: driver() == "you drive", "a key should take over")
+    eventually(you, "a key should take over")
     eventually(lambda: robot.hand_m[2] - before[2] > 0.003, "the arm should go up")
 
     page.keyboard.press("b")
-    eventually(lambda: driver() == "policy drives", "the policy should have the arm back")
+    eventually(policy, "the policy should have the arm back")
 
     grip, further = robot.hand_m + ALONG_THE_ARROW_M, robot.hand_m + 2.0 * ALONG_THE_ARROW_M
     page.mouse.move(*pixel(page.camera, grip))
     page.mouse.down()
-    eventually(lambda: driver() == "you drive", "the gizmo should take over")
+    eventually(you, "the gizmo should take over")
     before = robot.hand_m
     page.mouse.move(*pixel(page.camera, further), steps=5)
     eventually(lambda: robot.hand_m[0] - before[0] > 0.05, "the arm should follow the gizmo while it is held")
     page.mouse.up()
 
     page.keyboard.press("b")
-    eventually(lambda: driver() == "policy drives", "the policy should have the arm back")
+    eventually(policy, "the policy should have the arm back")
     page.get_by_role("button", name="Success").click()
     eventually(lambda: page.evaluate("robotRl.played")[-2:] == ["success", "start"], "it should beep at the end")
     assert page.evaluate("robotRl.played")[:2] == ["takeover", "takeover"]
