@@ -126,7 +126,7 @@ def describe(result: Mapping[str, Any]) -> str:
     lines = []
     for name, value in plain.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            lines += ["  ".join(str(cell) for cell in row.values()) for row in value]
+            lines += ["  ".join(_short(cell) for cell in row.values()) for row in value]
         else:
             lines.append(f"{name:<{width}}  {_short(value)}")
     return "\n".join(lines)
