@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RUNS = Path("runs")
 TWIN = "sim"
 """The module whose import registers the twin's tasks. Reached by name: this package does not know the twin."""
+REAL_CELL = "robot_rl.cell_env:RealCell-v0"
+"""Made of a cell's file and a task's."""
 
 
 @dataclass(kw_only=True)
@@ -33,6 +35,9 @@ class Command:
     """Task by name; `robot-rl tasks` lists them."""
     env: str | None = None
     """Any gymnasium id instead of a task, as module:Name-v0."""
+    cell: Path | None = None
+    """A real cell's .toml file: --task is then a .toml file too (docs/new-task.md), and the person at the teleop device
+    demonstrates, corrects, and says what succeeded."""
     env_kwargs: str = "{}"
     """Further keyword arguments of the environment, as a JSON object."""
     cameras: tuple[str, ...] = ()
@@ -84,6 +89,10 @@ class Command:
 
         if self.env is not None:
             return EnvSpec(self.env, self.further)
+        if self.cell is not None:
+            seen = {"cameras": self.cameras, "image_size": self.image_size} if self.cameras else {}
+            files = {"cell": str(self.cell.resolve()), "task": str(Path(self.task).resolve())}
+            return EnvSpec(REAL_CELL, {**files, **seen, **self.further})
         if self.cameras:
             if self.image_size <= 0 or self.image_size % PATCHES:
                 raise ValueError(f"--image-size is {self.image_size}: give a multiple of {PATCHES}, as 64 or 128")
@@ -108,7 +117,13 @@ class Command:
 
     def name(self) -> str:
         """Task or environment, as a part of a folder's name."""
-        return "".join(c if c.isalnum() or c in "_-" else "_" for c in self.env or self.task)
+        name = self.env or (self.task if self.cell is None else Path(self.task).stem)
+        return "".join(c if c.isalnum() or c in "_-" else "_" for c in name)
+
+    @property
+    def scripted(self) -> bool:
+        """Whether the person is the twin's."""
+        return self.env is None and self.cell is None
 
 
 def task_ids() -> dict[str, str]:
@@ -175,7 +190,8 @@ class FromDemonstrations(Command):
             raise ValueError(
                 f"'{self.env}' has no person to demonstrate: give --demos PATH or --demo-policy module:function"
             )
-        spec = self.env_spec(person=self.skill, takeover="always") if self.demo_policy is None else self.env_spec()
+        asked = self.demo_policy is None and self.scripted
+        spec = self.env_spec(person=self.skill, takeover="always") if asked else self.env_spec()
         return collect_demos(folder, spec, self.episodes, self.seed, self.demo_policy, _count_demos)
 
 

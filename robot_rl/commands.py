@@ -78,8 +78,9 @@ class Train(FromDemonstrations, Configured):
         from robot_rl.metrics import TrainingProgress
         from robot_rl.train import train
 
-        person: dict[str, Any] = {"person": self.skill, "takeover": self.takeover} if self.config.person else {}
-        if self.env is None:
+        scripted = self.config.person and self.scripted
+        person: dict[str, Any] = {"person": self.skill, "takeover": self.takeover} if scripted else {}
+        if self.scripted:
             self.env_spec(**person).make().close()  # What cannot be made is refused before anybody demonstrates.
         out = self.folder(f"{self.name()}-{self.preset}")
         shown = self.demonstrations(out / "demos") if self.demos or self.demo_policy or self.env is None else []
@@ -155,21 +156,29 @@ class Evaluate(Command):
 
     def run(self) -> Mapping[str, Any]:
         from robot_rl.demonstrations import require_fit
-        from robot_rl.evaluate import evaluate_in_processes
+        from robot_rl.evaluate import evaluate, evaluate_in_processes
         from robot_rl.policy import Interface, load_policy
         from robot_rl.report import DECLARED, FAILURES
 
         if self.out is not None and (self.out / DECLARED).exists():
             raise ValueError(f"'{self.out}' holds a final test declared before training: give another --out")
-        _, interface = load_policy(self.policy, self.base)
-        own = None if self.task else spec_of_run(self.policy, self.env)
+        policy, interface = load_policy(self.policy, self.base)
+        own = None if self.task or self.cell else spec_of_run(self.policy, self.env)
         self.task = self.task or interface.task
         spec = dataclasses.replace(own, kwargs={**own.kwargs, **self.further}) if own else self.env_spec()
         env = spec.make()
         require_fit(self.policy, interface, Interface.of(env))
-        env.close()
-        test = (self.policy, spec, self.episodes, self.seed, not self.stochastic, self.workers, self.base)
-        result = evaluate_in_processes(*test, pictures=None if self.out is None else self.out / FAILURES)
+        how, pictures = (
+            (self.episodes, self.seed, not self.stochastic),
+            None if self.out is None else self.out / FAILURES,
+        )
+        try:
+            if self.cell is not None:  # One robot, and a person who is to read what it says.
+                result = evaluate(env, spec, policy, *how, pictures=pictures)
+        finally:
+            env.close()
+        if self.cell is None:
+            result = evaluate_in_processes(self.policy, spec, *how, self.workers, self.base, pictures=pictures)
         found = evaluation_summary(result)
         if self.out is not None:
             name = "policy_stochastic" if self.stochastic else "policy"

@@ -126,7 +126,7 @@ class ActorCommand(Command):
         from robot_rl.stopping import Stopping
 
         keys = None if self.keys is None else actor_keys(self.keys, self.key_name)
-        watched = preset(self.preset).person and self.env is None
+        watched = preset(self.preset).person and self.scripted
         spec = self.env_spec(person=self.skill, takeover=self.takeover) if watched else self.env_spec()
         keep_pace = spec.id.startswith(f"{TWIN}:") if self.keep_pace is None else self.keep_pace
         out = self.folder(f"actor-{self.name()}")

@@ -43,7 +43,7 @@ class Demo(Configured):
     address: Annotated[Address, tyro.conf.arg(name="")] = LOOPBACK
 
     def run(self) -> Mapping[str, Any]:
-        if self.env is not None:
+        if not self.scripted:
             raise ValueError("the demo runs the twin's tasks: give --task; for other environments use `robot-rl train`")
         from sim.demo import run_demo
 

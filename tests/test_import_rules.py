@@ -24,6 +24,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 """Prefixes of our own modules that each package may import."""
 
 COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
+    "robot_rl/cell_env.py": ("robot_rl", "hardware"),
     "sim/commands.py": ("sim", "hardware", "robot_rl"),
     "sim/console.py": ("sim", "hardware", "robot_rl"),
     "sim/console_page.py": ("sim", "hardware", "robot_rl.console"),
@@ -38,7 +39,7 @@ COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "sim/retry.py": ("sim", "hardware", "robot_rl"),
     "sim/replay.py": ("sim", "hardware", "robot_rl.env", "robot_rl.task", "robot_rl.types", "robot_rl.episodes"),
 }
-"""Files that join packages: the twin's commands, and what is made of recorded episodes."""
+"""Files that join packages: a real cell's environment, the twin's commands, and what is made of recorded episodes."""
 
 FORBIDDEN: dict[str, tuple[str, ...]] = {
     "hardware": ("torch", "rclpy", "mujoco", "gymnasium"),

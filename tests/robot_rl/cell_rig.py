@@ -1,0 +1,65 @@
+"""A cell of fakes with a person at it, for the environment of real cells: named by a cell file's ``devices``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hardware.cell import Cell, cell_file
+from hardware.devices import Devices
+from hardware.fakes import FakeArm, FakeClock, FakeTeleop
+from hardware.interfaces import TeleopSample
+
+TASK = """
+name = "touch"
+instruction = "Touch it."
+gripper = false
+max_steps = 60
+[start]
+position_m = [0.45, 0.0, 0.20]
+range_m = [0.02, 0.02, 0.0]
+range_rad = 0.1
+"""
+
+
+class Person(FakeTeleop):
+    """Presses success for a moment every five seconds; ``fails`` has them press failure in between."""
+
+    fails = False
+
+    def read(self, now: float) -> TeleopSample:
+        moment = now % 5.0
+        sample = super().read(now)
+        return replace(sample, success=moment < 0.2, failure=self.fails and 2.0 <= moment < 2.2)
+
+
+class Cabinet:
+    """What the newest cell was made of."""
+
+    arm: FakeArm
+    person: Person
+
+
+def devices(cell: Cell, folder: Path) -> Devices:
+    clock = FakeClock()
+    Cabinet.arm, Cabinet.person = FakeArm(clock), Person()
+    return Devices(Cabinet.arm, Cabinet.person, {}, clock)
+
+
+def files(folder: Path) -> dict[str, str]:
+    """A cell's file and a task's in ``folder``."""
+    text = cell_file("twin").read_text(encoding="utf-8")
+    for before, after in (
+        ('arm = "fr3"', 'arm = "fake"'),
+        ("sim.remote_arm:devices", "tests.robot_rl.cell_rig:devices"),
+        (
+            "home_joint_positions_rad = [0.0, -0.7854, 0.0, -2.3562, 0.0, 1.5708, 0.7854]",
+            "home_joint_positions_rad = []",
+        ),
+        ("scripted_operator = true", "scripted_operator = false"),
+    ):
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "bench.toml").write_text(text, encoding="utf-8")
+    (folder / "touch.toml").write_text(TASK, encoding="utf-8")
+    return {"cell": str(folder / "bench.toml"), "task": str(folder / "touch.toml")}

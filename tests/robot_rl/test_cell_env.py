@@ -1,0 +1,167 @@
+"""The environment of a real cell: the person begins episodes and says what succeeded; nothing moves before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from hardware.fakes import FakeTeleop
+from hardware.interfaces import GuardMode, TeleopSample
+from hardware.teleop.labels import WithLabels
+from robot_rl.cell_env import load_task, make
+from robot_rl.cli import main
+from robot_rl.env import RobotEnv
+from tests.robot_rl.cell_rig import Cabinet, files
+
+
+@pytest.fixture(name="where")
+def a_cell(tmp_path: Path) -> dict[str, str]:
+    return {**files(tmp_path), "folder": str(tmp_path / "place")}
+
+
+@pytest.fixture(name="env")
+def an_environment(where: dict[str, str]) -> Any:
+    env = make(**where)
+    yield env
+    env.close()
+
+
+def still(env: RobotEnv) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    return env.step(np.zeros(6, np.float32))
+
+
+def test_gymnasium_accepts_it(env: RobotEnv) -> None:
+    check_env(env, skip_render_check=True)
+
+
+def test_an_episode_begins_and_succeeds_when_the_person_says_so(env: RobotEnv) -> None:
+    commands = Cabinet.arm.commands
+    began_s = env.now()
+    _, info = env.reset(seed=1)
+    assert env.now() - began_s >= 4.5, "it waited for the button, which was up when it was asked"
+    assert Cabinet.arm.commands > commands
+    x, y, z, turn = info["setup"]["start"]
+    assert env.latest.arm.T_base_ee.position_m == pytest.approx((x, y, z), abs=0.005)
+    assert abs(x - 0.45) <= 0.02 and abs(y) <= 0.02 and z == 0.20 and abs(turn) <= 0.1
+    for _ in range(60):
+        _, reward, terminated, truncated, info = still(env)
+        if terminated or truncated:
+            break
+    assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
+    assert info["reward_inputs"]["key"] == 1.0
+
+
+def test_failure_ends_the_episode_without_a_reward(env: RobotEnv) -> None:
+    env.reset(seed=1)
+    Cabinet.person.fails = True
+    steps = [still(env)]
+    while not (steps[-1][2] or steps[-1][3]):
+        steps.append(still(env))
+    assert sum(step[1] for step in steps) == 0.0
+    assert steps[-1][4]["reward_inputs"]["key"] == -1.0 and not steps[-1][4]["success"]
+
+
+def test_nothing_moves_until_the_button_and_it_clears_a_stop(env: RobotEnv) -> None:
+    env.reset(seed=1)
+    env.robot.hold()  # type: ignore[attr-defined]
+    _, _, terminated, truncated, _ = still(env)
+    assert truncated and not terminated
+    place = Cabinet.arm.pose
+    pressed_s = 5.0 * (env.now() // 5.0 + 1.0)
+    env.robot.clock.sleep_until(pressed_s - 1.0)
+    assert Cabinet.arm.pose == place and env.robot.guard.mode is GuardMode.HOLD  # type: ignore[attr-defined]
+    env.reset(seed=2)
+    assert env.now() >= pressed_s
+    assert env.latest.executed.mode < GuardMode.HOLD
+
+
+def test_a_button_that_stays_down_says_nothing_anew() -> None:
+    device = FakeTeleop(TeleopSample(0.0, success=True))
+    person = WithLabels(device)
+    person.read(0.0)
+    assert person.verdict() == "success"
+    person.forget()
+    person.read(0.1)
+    assert person.verdict() is None
+    device.sample = TeleopSample(0.0, failure=True)
+    person.read(0.2)
+    assert person.verdict() == "failure"
+
+
+def test_a_second_environment_is_refused_and_closing_gives_the_cell_back(where: dict[str, str]) -> None:
+    env = make(**where)
+    with pytest.raises(OSError, match="is this cell's guard already"):
+        make(**where)
+    env.close()
+    make(**where).close()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("max_steps = 60", "max_step = 60", "unknown key 'max_step'; did you mean 'max_steps'?"),
+        ("max_steps = 60", "max_steps = 0", "max_steps is 0: give 1 or more"),
+        ('name = "touch"', 'name = "touch it"', "name is 'touch it': letters, digits and _"),
+        ("range_rad = 0.1", "range_rad = 7.0", "range_rad"),
+        ("position_m = [0.45, 0.0, 0.20]", "", "'position_m' is missing"),
+    ],
+)
+def test_a_bad_task_file_is_one_line(before: str, after: str, message: str, tmp_path: Path) -> None:
+    path = Path(files(tmp_path)["task"])
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(ValueError, match=message) as refused:
+        load_task(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_cell_without_a_person_or_a_camera_is_refused(where: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="has no camera 'top'; there are"):
+        make(**where, cameras=("top",))
+    with pytest.raises(ValueError, match="--image-size is 48: make width_px and height_px"):
+        make(**where, cameras=("front",), image_size=48)
+    from hardware.devices import Devices
+    from hardware.fakes import FakeArm, FakeClock
+    from hardware.interfaces import NoTeleop
+
+    clock = FakeClock()
+    alone = Devices(FakeArm(clock), NoTeleop(), {}, clock)
+    monkeypatch.setattr("tests.robot_rl.cell_rig.devices", lambda cell, folder: alone)
+    with pytest.raises(ValueError, match="has no teleop device: nobody could begin an episode"):
+        make(**where)
+
+
+def test_recorded_trained_and_tested_from_the_command_line(
+    where: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = json.dumps({"folder": where["folder"]})
+    cell = ["--cell", where["cell"], "--task", where["task"], "--env-kwargs", place, "--json"]
+
+    def said(*words: str) -> dict[str, Any]:
+        assert main([*words, *cell]) == 0, capsys.readouterr().err
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    shown = said("record", "--episodes", "2", "--out", str(tmp_path / "shown"))
+    assert shown["demos"] == 2
+    small = [
+        "--learner.width",
+        "8",
+        "--learner.batch-size",
+        "16",
+        "--cloning.steps",
+        "20",
+        "--critic-only-updates",
+        "2",
+    ]
+    demos = ["--demos", str(tmp_path / "shown"), "--warmup-steps", "20", "--env-steps", "60"]
+    trained = said("train", *demos, *small, "--out", str(tmp_path / "run"))
+    assert trained["env_steps"] >= 60
+    tested = said("eval", str(tmp_path / "run"), "--episodes", "2")
+    assert (tested["task"], tested["successes"]) == ("touch", 2)
+    assert main(["eval", str(tmp_path / "run"), "--episodes", "2"]) == 2
+    assert "if you trust it, --env robot_rl.cell_env:RealCell-v0" in capsys.readouterr().err
