@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from robot_rl.command import TWIN, Command, Configured, FromDemonstrations, say
+from robot_rl.command import Command, Configured, FromDemonstrations, say
 from robot_rl.config import CloningConfig, ComputeConfig, TrainConfig, seeing
+from robot_rl.run_folder import spec_of_run, write_config
 
 if TYPE_CHECKING:
     from robot_rl.base_policy import BasePolicy
     from robot_rl.evaluate import Evaluation
-    from robot_rl.rollout import EnvSpec
     from robot_rl.types import Episode
 
 
@@ -231,25 +231,3 @@ def evaluation_summary(result: Evaluation) -> dict[str, Any]:
 
     plain = {k: v for k, v in dataclasses.asdict(result).items() if k not in ("outcomes", "lengths")}
     return plain | {"endings": endings(result.failures), "failures": plain["failures"][:SHOWN]}
-
-
-def write_config(out: Path, spec: EnvSpec, seed: int) -> None:
-    """``config.json`` of a run that has no trainer to write it."""
-    (out / "config.json").write_text(json.dumps({"env": dataclasses.asdict(spec), "seed": seed}, indent=1))
-
-
-def spec_of_run(folder: Path, named: str | None = None) -> EnvSpec | None:
-    """The environment that the run around a policy was trained in; None where no run is around it, or the user
-    ``named`` another. A module or namespace in its id is imported, and no folder chooses what is run here: ValueError
-    where that is neither the twin's nor what the user named."""
-    from robot_rl.rollout import EnvSpec
-
-    for place in (folder, folder.parent):
-        if (place / "config.json").exists():
-            spec = EnvSpec(**json.loads((place / "config.json").read_text())["env"])
-            if named is None and not spec.id.startswith(f"{TWIN}:") and set(spec.id) & set(":/"):
-                raise ValueError(
-                    f"'{folder}' was trained in '{spec.id}'; making that runs code: if you trust it, --env {spec.id}"
-                )
-            return spec if named in (None, spec.id) else None
-    return None

@@ -82,9 +82,9 @@ class Replay(Command):
         return {"episode": self.episode, "mode": self.mode, **dataclasses.asdict(result)}
 
     def _retried(self, policy: Path) -> Any:
-        from robot_rl.commands import spec_of_run
         from robot_rl.policy import load_policy
         from robot_rl.rollout import EnvSpec
+        from robot_rl.run_folder import spec_of_run
         from sim.retry import retry
 
         if self.report is not None or self.mode != "actions":

@@ -23,12 +23,12 @@ range_rad = 0.1
 
 
 class Person(FakeTeleop):
-    """Presses success for a moment every five seconds; ``fails`` has them press failure in between."""
+    """Presses success at 2.5, 7.5, 12.5 ... s for a moment; ``fails`` has them press failure two seconds later."""
 
     fails = False
 
     def read(self, now: float) -> TeleopSample:
-        moment = now % 5.0
+        moment = (now + 2.5) % 5.0
         sample = super().read(now)
         return replace(sample, success=moment < 0.2, failure=self.fails and 2.0 <= moment < 2.2)
 
@@ -52,10 +52,7 @@ def files(folder: Path) -> dict[str, str]:
     for before, after in (
         ('arm = "fr3"', 'arm = "fake"'),
         ("sim.remote_arm:devices", "tests.robot_rl.cell_rig:devices"),
-        (
-            "home_joint_positions_rad = [0.0, -0.7854, 0.0, -2.3562, 0.0, 1.5708, 0.7854]",
-            "home_joint_positions_rad = []",
-        ),
+        ("[0.0, -0.7854, 0.0, -2.3562, 0.0, 1.5708, 0.7854]", "[]"),
         ("scripted_operator = true", "scripted_operator = false"),
     ):
         assert before in text

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from robot_rl.cli import main
-from robot_rl.commands import spec_of_run, write_config
 from robot_rl.config import LearnerConfig
 from robot_rl.named_base import find_base
 from robot_rl.policy import Interface, load_policy, save_policy
 from robot_rl.rlpd import RLPD
 from robot_rl.rollout import EnvSpec
+from robot_rl.run_folder import spec_of_run, write_config
 from tests.robot_rl import scripted_base
 
 HALFWAY = "tests.robot_rl.scripted_base:halfway"
