@@ -104,7 +104,10 @@ class Up:
             nodes += twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
         if self.with_learner:
             if self.what == "robot" and not self.env:
-                raise ValueError("a real cell has no task of its own yet: give yours by --env module:Name-v0")
+                raise ValueError(
+                    "over ROS a real cell has no task yet: give yours by --env module:Name-v0, or do without ROS: "
+                    "robot-rl actor --cell FILE --task FILE"
+                )
             LearnerCommand(preset=self.preset, config=preset(self.preset), demos=self.demos).require_folders()
             run = (self.preset, self.env_steps, str(self.demos or ""), str(out), self.seed, self.endpoint or "")
             nodes += learning(self.cell, folder, *run, env=self.env)
