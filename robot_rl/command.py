@@ -92,7 +92,7 @@ class Command:
         if self.cell is not None:
             seen = {"cameras": self.cameras, "image_size": self.image_size} if self.cameras else {}
             files = {"cell": str(self.cell.resolve()), "task": str(Path(self.task).resolve())}
-            return EnvSpec(REAL_CELL, {**files, **seen, **self.further})
+            return EnvSpec(REAL_CELL, {**files, **seen, **kwargs, **self.further})
         if self.cameras:
             if self.image_size <= 0 or self.image_size % PATCHES:
                 raise ValueError(f"--image-size is {self.image_size}: give a multiple of {PATCHES}, as 64 or 128")
