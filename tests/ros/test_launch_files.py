@@ -17,7 +17,6 @@ import pytest
 from robot_rl_nodes import node_table
 from robot_rl_nodes.launching import ends_all
 from robot_rl_nodes.topics import TOPICS, recorded
-from tests.ros.ros_cell import domain
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 
@@ -65,6 +64,8 @@ def test_a_launch_goes_on_without_a_camera():
 
 @pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 is not installed: source a ROS 2 installation")
 def test_ros2_launch_starts_a_camera_again_and_ends_with_the_guard(tmp_path):
+    from tests.ros.ros_cell import domain
+
     said = tmp_path / "said"
 
     def started(name: str, times: int) -> int:
