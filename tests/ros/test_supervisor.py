@@ -143,7 +143,9 @@ def test_a_camera_that_the_cell_does_not_have_is_refused():
         robot_nodes("twin", cameras=["frnt"])
 
 
-@pytest.mark.parametrize(("what", "says"), [("robot", "over ROS a real cell has no task yet"), ("twin", "begins with demonstrations")])
+@pytest.mark.parametrize(
+    ("what", "says"), [("robot", "over ROS a real cell has no task"), ("twin", "begins with demonstrations")]
+)
 def test_a_learner_with_nothing_to_learn_from_is_refused_before_anything_starts(what, says, tmp_path):
     with pytest.raises(ValueError, match=says):
         Up(what=what, with_learner=True).nodes(tmp_path)
