@@ -7,9 +7,7 @@ also clears a stop of the guard (S11, S24), so nothing moves before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,132 +15,20 @@ import gymnasium
 import numpy as np
 
 from hardware.cell import Cell, load_cell
+from hardware.device_settings import TeleopSettings
 from hardware.devices import devices_of, runtime_folder
-from hardware.geometry import quat_from_rotvec, quat_multiply, quat_normalize
 from hardware.guard import EngageError
 from hardware.guard_process import LOCK, locked
-from hardware.interfaces import (
-    Gripper,
-    GuardMode,
-    NoTeleop,
-    Pose,
-    Quaternion,
-    ResetPlan,
-    RobotObservation,
-    Vector3,
-)
+from hardware.interfaces import GuardMode, NoTeleop, ResetError
 from hardware.local_robot import LocalRobot
 from hardware.teleop.labels import WithLabels
-from hardware.toml_dataclass import ConfigError, from_table, number, read_toml
+from robot_rl.cell_task import CellTask, Start, load_task
 from robot_rl.command import say
-from robot_rl.env import DOWN, EnvOptions, RobotEnv
-from robot_rl.task import TaskSpec
+from robot_rl.env import EnvOptions, RobotEnv
 
 _POLL_S = 0.05
 
 gymnasium.register("RealCell-v0", entry_point="robot_rl.cell_env:make", disable_env_checker=True)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A pose in the arm's base axes."""
-
-    position_m: Vector3
-    quat_xyzw: Quaternion = DOWN
-    """By default a hand that points straight down."""
-
-    @property
-    def pose(self) -> Pose:
-        return Pose(self.position_m, quat_normalize(self.quat_xyzw))
-
-
-@dataclass(frozen=True)
-class Start(Place):
-    """Where the hand is when an episode begins."""
-
-    range_m: Vector3 = (0.0, 0.0, 0.0)
-    """How far to either side of it, drawn anew each episode."""
-    range_rad: float = number(0.0, 0.0, 3.1416)
-    """How far it is turned to either side about its own axis."""
-    lift_m: float = number(0.05, 0.0, 0.5)
-    """On the way the hand first goes straight up by this, though no higher than the start."""
-
-
-@dataclass(frozen=True)
-class TaskFile:
-    """A task of a real cell, as its TOML file has it."""
-
-    name: str
-    instruction: str
-    """In one sentence."""
-    start: Start
-    frame: Place | None = None
-    """Where the task is believed to be: positions in observations are relative to it. The start, if left out."""
-    gripper: bool = True
-    """False locks the gripper: actions have 6 dimensions instead of 7."""
-    opens: bool = True
-    """Whether the gripper is opened on the way to the start."""
-    max_steps: int = 150
-    control_hz: float = number(10.0, 1.0, 50.0)
-    limits_profile: str = "collaborative"
-
-    def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"name is {self.name!r}: letters, digits and _ are allowed")
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps is {self.max_steps}: give 1 or more")
-
-    @property
-    def spec(self) -> TaskSpec:
-        return TaskSpec(
-            self.name,
-            self.instruction,
-            max_steps=self.max_steps,
-            control_hz=self.control_hz,
-            gripper=self.gripper,
-            limits_profile=self.limits_profile,
-        )
-
-
-def load_task(path: str | Path) -> TaskFile:
-    """Raises :class:`hardware.toml_dataclass.ConfigError`, one line that names what is wrong."""
-    if not str(path).endswith(".toml"):
-        raise ConfigError(f"--task is '{path}': a real cell's task is a .toml file (docs/new-task.md)")
-    return from_table(TaskFile, read_toml(Path(path)), str(path))
-
-
-class CellTask:
-    """Implements :class:`robot_rl.task.Task` for what a file describes; ``here`` is asked where the hand is."""
-
-    def __init__(self, file: TaskFile, here: Callable[[], Pose]) -> None:
-        self.spec, self._file, self._here = file.spec, file, here
-        self.setup: Mapping[str, float | list[float]] = {}
-
-    def reset(self, rng: np.random.Generator, teleport: bool) -> ResetPlan:
-        """Straight up, then to a start drawn about the file's; ``teleport`` is the twin's alone."""
-        start, middle = self._file.start, self._file.start.pose
-        x, y, z = (middle.position_m + rng.uniform(-1.0, 1.0, 3) * start.range_m).tolist()
-        turn = float(rng.uniform(-1.0, 1.0)) * start.range_rad
-        self.setup = {"start": [x, y, z, turn]}
-        turned = quat_multiply(middle.quat_xyzw, quat_from_rotvec((0.0, 0.0, turn)))
-        (now_x, now_y, now_z), quat = self._here()
-        above = Pose((now_x, now_y, max(now_z, min(now_z + start.lift_m, z))), quat)
-        opens = self._file.gripper and self._file.opens
-        return ResetPlan(Pose((x, y, z), turned), Gripper.OPEN if opens else Gripper.HOLD, (above,))
-
-    @property
-    def task_frame(self) -> Pose:
-        return (self._file.frame or self._file.start).pose
-
-    def features(self, observation: RobotObservation) -> np.ndarray:
-        return np.zeros(0, np.float32)
-
-    def success(self, observation: RobotObservation) -> bool:
-        """Others say so."""
-        return False
-
-    def snapshot(self) -> None:
-        return None
 
 
 class CellPerson(WithLabels):
@@ -152,7 +38,7 @@ class CellPerson(WithLabels):
 
     def rest(self) -> None:
         """Wait until the next episode may begin; a stop of the guard is cleared then."""
-        say("put the scene back; the success button begins the next episode: the arm moves")
+        say("put the scene back; success begins the next episode: THE ARM MOVES (Ctrl-C twice ends here)")
         while True:
             self.forget()
             while self.verdict() != "success":
@@ -177,11 +63,21 @@ class CellPerson(WithLabels):
 
 
 class CellEnv(RobotEnv):
-    """Gives the cell back when it is closed."""
+    """A reset that does not arrive is the person's to look at, and ends nothing. Gives the cell back when closed."""
 
     def __init__(self, held: ExitStack, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._held = held
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """As :meth:`RobotEnv.reset`, tried again at each press until the arm is at its start."""
+        while True:
+            try:
+                return super().reset(seed=seed, options=options)
+            except ResetError as refused:
+                say(f"not at the start: {refused}")
 
     def close(self) -> None:
         self._held.close()
@@ -204,7 +100,10 @@ def make(
     :class:`hardware.guard_process.GuardRunningError` where another process guards the arm.
     """
     settings, file = load_cell(cell), load_task(task)
+    settings.profile(file.limits_profile)
     _require_sizes(settings, cameras, image_size)
+    _require_start(settings, file.start)
+    _require_button(settings.teleop)
     place = Path(folder) if folder else runtime_folder(settings.name)
     place.mkdir(parents=True, exist_ok=True)
     devices = devices_of(settings, place)
@@ -224,6 +123,28 @@ def make(
         )
         real = CellTask(file, lambda: robot.arm_state.T_base_ee)
         return CellEnv(held.pop_all(), robot, real, chosen, render_mode)
+
+
+def _require_start(settings: Cell, start: Start) -> None:
+    for side in (-1.0, 1.0):
+        x, y, z = (at + side * reach for at, reach in zip(start.position_m, start.range_m, strict=True))
+        outside_m = settings.workspace.excess((x, y, z))
+        if outside_m > 0.0:
+            raise ValueError(
+                f"start.position_m with range_m leaves the workspace of cell {settings.name!r} by "
+                f"{1e3 * outside_m:.0f} mm: move it, or make range_m smaller"
+            )
+
+
+def _require_button(teleop: TeleopSettings) -> None:
+    """Of the devices whose buttons the cell file names."""
+    named = {"spacemouse": teleop.buttons, "gamepad": teleop.buttons, "evdev": tuple(teleop.keys.values())}
+    does = named.get(teleop.device, ())
+    if does and "success" not in (*does, *teleop.pedal_keys.values()):
+        raise ValueError(
+            f"nothing at the {teleop.device} says success, so no episode could begin: name it in the cell file, as "
+            'buttons = ["success", "failure"], or at a pedal'
+        )
 
 
 def _require_sizes(settings: Cell, cameras: tuple[str, ...], image_size: int) -> None:

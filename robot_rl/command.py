@@ -62,6 +62,8 @@ class Command:
             number = getattr(self, name, least)
             if isinstance(number, int) and number < least:
                 raise ValueError(f"--{name.replace('_', '-')} is {number}: give {least} or more")
+        if self.cameras and (self.image_size <= 0 or self.image_size % PATCHES):
+            raise ValueError(f"--image-size is {self.image_size}: give a multiple of {PATCHES}, as 64 or 128")
 
     @classmethod
     def defaults(cls, arguments: Sequence[str]) -> Command:
@@ -94,8 +96,6 @@ class Command:
             files = {"cell": str(self.cell.resolve()), "task": str(Path(self.task).resolve())}
             return EnvSpec(REAL_CELL, {**files, **seen, **kwargs, **self.further})
         if self.cameras:
-            if self.image_size <= 0 or self.image_size % PATCHES:
-                raise ValueError(f"--image-size is {self.image_size}: give a multiple of {PATCHES}, as 64 or 128")
             kwargs |= {"cameras": self.cameras, "image_size": self.image_size, "frame": "base", "tracked": False}
         return EnvSpec(task_id(self.task), {**kwargs, **self.further})
 
@@ -115,10 +115,14 @@ class Command:
         """Cameras to learn from and the side of their images, px."""
         return dict.fromkeys(self.cameras, self.image_size)
 
+    @property
+    def subject(self) -> str:
+        """Task or environment, for people."""
+        return self.env or (self.task if self.cell is None else Path(self.task).stem)
+
     def name(self) -> str:
-        """Task or environment, as a part of a folder's name."""
-        name = self.env or (self.task if self.cell is None else Path(self.task).stem)
-        return "".join(c if c.isalnum() or c in "_-" else "_" for c in name)
+        """The same, as a part of a folder's name."""
+        return "".join(c if c.isalnum() or c in "_-" else "_" for c in self.subject)
 
     @property
     def scripted(self) -> bool:

@@ -94,7 +94,7 @@ class Train(FromDemonstrations, Configured):
         spec = self.env_spec(**person)
         with TrainingProgress(config.env_steps) as progress:
             tally = train(out, spec, config, demos=shown, base=base, seed=self.seed, progress=progress, say=say)
-        report(out, {"task": self.env or self.task, "preset": self.preset, "seed": self.seed}, tally.figures(shown))
+        report(out, {"task": self.subject, "preset": self.preset, "seed": self.seed}, tally.figures(shown))
         return {"out": out, "policy": out / "policy", **tally.summary()}
 
     def _base(self, out: Path, config: TrainConfig, shown: list[Episode]) -> BasePolicy:
@@ -157,6 +157,7 @@ class Evaluate(Command):
     def run(self) -> Mapping[str, Any]:
         from robot_rl.demonstrations import require_fit
         from robot_rl.evaluate import evaluate, evaluate_in_processes
+        from robot_rl.failures import drop_pictures
         from robot_rl.policy import Interface, load_policy
         from robot_rl.report import DECLARED, FAILURES
 
@@ -168,12 +169,12 @@ class Evaluate(Command):
         spec = dataclasses.replace(own, kwargs={**own.kwargs, **self.further}) if own else self.env_spec()
         env = spec.make()
         require_fit(self.policy, interface, Interface.of(env))
-        how, pictures = (
-            (self.episodes, self.seed, not self.stochastic),
-            None if self.out is None else self.out / FAILURES,
-        )
+        how = (self.episodes, self.seed, not self.stochastic)
+        pictures = None if self.out is None else self.out / FAILURES
         try:
             if self.cell is not None:  # One robot, and a person who is to read what it says.
+                if pictures is not None:
+                    drop_pictures(pictures)
                 result = evaluate(env, spec, policy, *how, pictures=pictures)
         finally:
             env.close()
@@ -209,7 +210,7 @@ class Bench(Command):
             return bench_vision(self.seconds, compute=self.compute)
         from robot_rl.benchmark import bench_env
 
-        return {"task": self.env or self.task, **bench_env(self.env_spec().make(), self.seconds, self.seed)}
+        return {"task": self.subject, **bench_env(self.env_spec().make(), self.seconds, self.seed)}
 
 
 def report(out: Path, about: Mapping[str, Any], figures: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 
 COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "robot_rl/cell_env.py": ("robot_rl", "hardware"),
+    "robot_rl/cell_task.py": ("robot_rl", "hardware.interfaces", "hardware.geometry", "hardware.toml_dataclass"),
     "sim/commands.py": ("sim", "hardware", "robot_rl"),
     "sim/console.py": ("sim", "hardware", "robot_rl"),
     "sim/console_page.py": ("sim", "hardware", "robot_rl.console"),

@@ -13,7 +13,8 @@ from gymnasium.utils.env_checker import check_env
 from hardware.fakes import FakeTeleop
 from hardware.interfaces import GuardMode, TeleopSample
 from hardware.teleop.labels import WithLabels
-from robot_rl.cell_env import load_task, make
+from robot_rl.cell_env import make
+from robot_rl.cell_task import load_task
 from robot_rl.cli import main
 from robot_rl.env import RobotEnv
 from tests.robot_rl.cell_rig import Cabinet, files
@@ -107,6 +108,7 @@ def test_a_second_environment_is_refused_and_closing_gives_the_cell_back(where: 
         ("max_steps = 60", "max_steps = 0", "max_steps is 0: give 1 or more"),
         ('name = "touch"', 'name = "touch it"', "name is 'touch it': letters, digits and _"),
         ("range_rad = 0.1", "range_rad = 7.0", "range_rad"),
+        ("range_rad = 0.1", "quat_xyzw = [0.0, 0.0, 0.0, 0.0]", "its length must be 1"),
         ("position_m = [0.45, 0.0, 0.20]", "", "'position_m' is missing"),
     ],
 )
@@ -116,6 +118,39 @@ def test_a_bad_task_file_is_one_line(before: str, after: str, message: str, tmp_
     with pytest.raises(ValueError, match=message) as refused:
         load_task(path)
     assert "\n" not in str(refused.value)
+
+
+def test_a_start_outside_the_workspace_is_refused(where: dict[str, str]) -> None:
+    path = Path(where["task"])
+    path.write_text(path.read_text().replace("[0.45, 0.0, 0.20]", "[0.45, 0.34, 0.20]"))
+    with pytest.raises(ValueError, match="leaves the workspace of cell 'twin' by 10 mm"):
+        make(**where)
+
+
+@pytest.mark.parametrize("teleop", ['device = "spacemouse"', 'device = "evdev"\nkeys = { w = "x" }'])
+def test_a_device_that_cannot_say_success_is_refused(teleop: str, where: dict[str, str]) -> None:
+    path = Path(where["cell"])
+    text = path.read_text()
+    assert 'device = "none"' in text
+    path.write_text(text.replace('device = "none"', teleop))
+    with pytest.raises(ValueError, match="says success, so no episode could begin"):
+        make(**where)
+
+
+def test_a_reset_that_does_not_arrive_is_tried_again_at_the_next_press(
+    env: RobotEnv, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env.reset(seed=1)
+    Cabinet.arm.blocked = True
+    freed_s = env.now() + 25.0
+
+    def free(now: float) -> None:
+        Cabinet.arm.blocked = now < freed_s
+
+    env.robot.clock.every(0.1, free)
+    env.reset(seed=2)
+    assert env.now() >= freed_s
+    assert "not at the start: " in capsys.readouterr().err
 
 
 def test_a_cell_without_a_person_or_a_camera_is_refused(where: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
