@@ -19,35 +19,73 @@ from hardware.device_settings import TeleopSettings
 from hardware.devices import devices_of, runtime_folder
 from hardware.guard import EngageError
 from hardware.guard_process import LOCK, locked
-from hardware.interfaces import GuardMode, NoTeleop, ResetError
+from hardware.interfaces import GuardMode, NoTeleop, ResetError, Source, TeleopDevice, TeleopSample
 from hardware.local_robot import LocalRobot
 from hardware.teleop.labels import WithLabels
+from robot_rl.cell_live import CellLive
 from robot_rl.cell_task import CellTask, Start, load_task
 from robot_rl.command import say
+from robot_rl.console.broadcast import SOCKET, Broadcast
+from robot_rl.console.link import Wish
 from robot_rl.env import EnvOptions, RobotEnv
 
+BEGIN = "put the scene back; success at the device begins the next episode: THE ARM MOVES"
 _POLL_S = 0.05
 
 gymnasium.register("RealCell-v0", entry_point="robot_rl.cell_env:make", disable_env_checker=True)
 
 
 class CellPerson(WithLabels):
-    """The person at the teleop device, who is the cell's operator too."""
+    """The person at the teleop device, who is the cell's operator too. ``page`` is a console's, which may ask to hold
+    and say how an episode went; what lets the arm move is asked for at the device alone."""
 
     robot: LocalRobot
 
+    def __init__(self, device: TeleopDevice, page: Broadcast) -> None:
+        super().__init__(device)
+        self._page, self._notice = page, ""
+        self._judged: str | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Of the device, or what it is waited for."""
+        return super().trouble or self._notice
+
+    def read(self, now: float) -> TeleopSample:
+        for wish in self._page.wishes():
+            self._obey(wish)
+        return super().read(now)
+
+    def verdict(self) -> str | None:
+        """As at the device; ``discard`` and ``reset`` too, which only a page can say."""
+        return super().verdict() or self._judged
+
+    def forget(self) -> None:
+        super().forget()
+        self._judged = None
+
+    def _obey(self, wish: Wish) -> None:
+        match wish:
+            case ["hold"]:
+                self.robot.hold("the operator held it from the console")
+            case ["judge", ("success" | "failure" | "discard" | "reset") as verdict]:
+                self._judged = verdict
+
     def rest(self) -> None:
         """Wait until the next episode may begin; a stop of the guard is cleared then."""
-        say("put the scene back; success begins the next episode: THE ARM MOVES (Ctrl-C twice ends here)")
+        self._notice = BEGIN
+        say(f"{BEGIN} (Ctrl-C twice ends here)")
         while True:
             self.forget()
-            while self.verdict() != "success":
+            while super().verdict() != "success":
                 self.robot.clock.sleep_until(self.robot.clock.now() + _POLL_S)
             try:
                 self._clear()
+                self._notice = ""
                 return
             except EngageError as refused:
-                say(f"not yet: {refused}; then press again")
+                self._notice = f"not yet: {refused}; then press again"
+                say(self._notice)
 
     def new_episode(self, seed: int) -> None:
         self.forget()
@@ -63,21 +101,41 @@ class CellPerson(WithLabels):
 
 
 class CellEnv(RobotEnv):
-    """A reset that does not arrive is the person's to look at, and ends nothing. Gives the cell back when closed."""
+    """A reset that does not arrive is the person's to look at, and ends nothing. Gives the cell back when closed.
 
-    def __init__(self, held: ExitStack, *arguments: Any) -> None:
+    It tells ``page`` what happens. Its ``inference_s`` is all that passed between an observation and the action.
+    """
+
+    def __init__(self, held: ExitStack, page: Broadcast, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._held = held
+        self.running, self.actions, self.inference_s = False, 0, 0.0
+        self._helped, self._seen_s = False, 0.0
+        self.live = CellLive(self, self, page)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """As :meth:`RobotEnv.reset`, tried again at each press until the arm is at its start."""
+        self.running = False
         while True:
             try:
-                return super().reset(seed=seed, options=options)
+                began = super().reset(seed=seed, options=options)
             except ResetError as refused:
                 say(f"not at the start: {refused}")
+                continue
+            self.running, self._helped, self._seen_s = True, False, self.now()
+            return began
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        self.actions, self.inference_s = self.actions + 1, self.now() - self._seen_s
+        result = super().step(action)
+        _, _, terminated, truncated, info = result
+        self._helped, self._seen_s = self._helped or info["source"] == Source.HUMAN, self.now()
+        if terminated or truncated:
+            self.running = False
+            self.live.finished(info["success"], self._helped)
+        return result
 
     def close(self) -> None:
         self._held.close()
@@ -112,7 +170,9 @@ def make(
     with ExitStack() as held:
         held.enter_context(locked(place / LOCK))
         devices.connect()
-        person, spec = CellPerson(devices.teleop), file.spec
+        page = Broadcast(place / SOCKET)
+        held.callback(page.close)
+        person, spec = CellPerson(devices.teleop, page), file.spec
         speed = (spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz)
         given = (spec.limits_profile, speed, place / "black_box", spec.control_hz, spec.name)
         robot = person.robot = LocalRobot(devices.arm, devices.cameras, person, settings, devices.clock, *given)
@@ -122,7 +182,7 @@ def make(
             cameras=tuple(cameras), image_size=image_size, teleport=False, max_steps=max_steps, **options
         )
         real = CellTask(file, lambda: robot.arm_state.T_base_ee)
-        return CellEnv(held.pop_all(), robot, real, chosen, render_mode)
+        return CellEnv(held.pop_all(), page, robot, real, chosen, render_mode)
 
 
 def _require_start(settings: Cell, start: Start) -> None:

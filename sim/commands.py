@@ -122,10 +122,13 @@ class CalibrateTwin(Command):
 
 @dataclass(kw_only=True)
 class Console(Command):
-    """Open a twin in the browser: watch it, drive it by keys or gizmo, label its episodes. Ctrl-C ends it."""
+    """Open a twin in the browser: watch it, drive it by keys or gizmo, label its episodes. Ctrl-C ends it. With --cell,
+    watch whichever command runs in a real cell."""
 
     task: str = ""
-    """Task by name; that of --policy by default, else peg_insertion."""
+    """Task by name; that of --policy by default, else peg_insertion. Of a real cell: what its file calls the task."""
+    runs: tuple[Path, ...] = ()
+    """Of a real cell: the folders of actor and learner, to browse episodes and see what is learned."""
     policy: Path | None = None
     """A run's folder, or its policy's: it drives until you take over. Left out, the arm rests."""
     episodes: int | None = None
@@ -142,6 +145,8 @@ class Console(Command):
         from robot_rl.policy import load_policy
         from sim.console import run, watched
 
+        if self.cell is not None:
+            return self._watch_cell(self.cell)
         policy, interface = load_policy(self.policy) if self.policy is not None else (None, None)
         self.task = self.task or (interface.task if interface is not None else "peg_insertion")
         out = self.folder(f"console-{self.task}")
@@ -158,6 +163,13 @@ class Console(Command):
             "successes": sum(bool(outcome & SUCCESS) for outcome in outcomes.tolist()),
             "helped": sum(bool(outcome & HELPED) for outcome in outcomes.tolist()),
         }
+
+    def _watch_cell(self, cell: Path) -> Mapping[str, Any]:
+        from hardware.cell import load_cell
+        from robot_rl.cell_console import watch
+
+        watch(load_cell(cell), self.task, self.runs, self.address, self.sounds)
+        return {"cell": cell}
 
 
 @dataclass(kw_only=True)

@@ -23,6 +23,8 @@ WISHES = {
     "Take over": "take_over", "Hand back": "hand_back", "Hold": "hold", "Resume": "resume", "Gripper": "gripper",
 }  # fmt: skip
 BUTTONS = {"Control": ("Take over", "Hand back", "Gripper"), "Robot": ("Hold", "Resume")}
+WATCHING = {"Robot": ("Hold",)}
+"""The buttons where the page does not drive."""
 VERDICTS: tuple[Verdict, ...] = ("success", "failure", "discard", "reset")
 HOTKEYS = {
     "Take over": "T", "Hand back": "B", "Hold": "space", "Resume": "enter",
@@ -33,6 +35,10 @@ KEYS_NOTE = (
     "the arrows at the hand and hold them.\n\n"
     "**Decide** T take over · B hand back · space hold · enter resume · Y success · N failure · X discard · R reset"
 )
+WATCHING_NOTE = (
+    "The device beside the arm drives it, begins episodes and clears stops. Here: space hold · Y success · N failure · "
+    "X discard · R reset"
+)
 ALIVE_KEY: Final = "insert"
 """What a tab presses by itself to say that it runs."""
 GIZMO_M = 0.2
@@ -41,20 +47,23 @@ GIZMO_M = 0.2
 class Controls:
     """Hands on what the person asks for, and says whether the tab that drives is there."""
 
-    def __init__(self, server: viser.ViserServer, ask: Callable[..., None], sounds: bool = True) -> None:
-        """``ask``: told of each wish, its name and arguments (:class:`robot_rl.console.hand.BrowserHand`)."""
+    def __init__(
+        self, server: viser.ViserServer, ask: Callable[..., None], sounds: bool = True, drives: bool = True
+    ) -> None:
+        """``ask``: told of each wish, its name and arguments (:class:`robot_rl.console.hand.BrowserHand`).
+        ``drives``: whether the page may move the arm."""
         self.server, self.ask = server, ask
         self._driver: int | None = None
         self._held: tuple[Any, ...] | None = None
+        self._gizmo: Any = None
         self._add_script(sounds)
-        self._gizmo = server.scene.add_transform_controls("/hand", scale=GIZMO_M, depth_test=False)
-        self._gizmo.on_update(self._on_gizmo)
-        self._add_buttons()
-        server.on_client_disconnect(self._on_leave)
+        self._add_buttons(BUTTONS if drives else WATCHING)
+        if drives:
+            self._add_driving()
 
     def show(self, hand: Pose) -> None:
         """Bring the gizmo to the hand, unless somebody drags it."""
-        if self._held is None:
+        if self._gizmo is not None and self._held is None:
             self._gizmo.position, self._gizmo.wxyz = hand.position_m, wxyz_from_xyzw(hand.quat_xyzw)
 
     def _add_script(self, sounds: bool) -> None:
@@ -65,17 +74,24 @@ class Controls:
         # viser has no way to add a script; an event handler within HTML is one.
         self.server.gui.add_html(f'<img hidden alt="" src="data:," onerror="{escape(script)}">')
 
-    def _add_buttons(self) -> None:
-        ask, gui = self.ask, self.server.gui
-        wishes: Mapping[str, Callable[[], None]] = {
-            **{name: partial(ask, wish) for name, wish in WISHES.items()},
-            **{verdict.capitalize(): partial(ask, "judge", verdict) for verdict in VERDICTS},
+    def _add_buttons(self, buttons: Mapping[str, tuple[str, ...]]) -> None:
+        wishes: dict[str, Callable[[], None]] = {
+            verdict.capitalize(): partial(self.ask, "judge", verdict) for verdict in VERDICTS
         }
-        rows = {**BUTTONS, "Episode": tuple(verdict.capitalize() for verdict in VERDICTS)}
+        rows = {**buttons, "Episode": tuple(wishes)}
+        wishes |= {name: partial(self.ask, wish) for name, wish in WISHES.items()}
         for label, names in rows.items():
-            gui.add_button_group(label, names).on_click(self._asked(lambda event: wishes[event.target.value]()))
-        for name, key in HOTKEYS.items():
-            self._add_key(name, key, None, wishes[name])
+            self.server.gui.add_button_group(label, names).on_click(
+                self._asked(lambda event: wishes[event.target.value]())
+            )
+            for name in names:
+                self._add_key(name, HOTKEYS[name], None, wishes[name])
+
+    def _add_driving(self) -> None:
+        ask, gui = self.ask, self.server.gui
+        self._gizmo = self.server.scene.add_transform_controls("/hand", scale=GIZMO_M, depth_test=False)
+        self._gizmo.on_update(self._on_gizmo)
+        self.server.on_client_disconnect(self._on_leave)
         for key, (axis, direction) in JOG_KEYS.items():
             self._add_key(f"Move {AXES[axis]} {direction:+.0f}", key, None, partial(ask, "jog", axis, direction))
             about = axis + 3

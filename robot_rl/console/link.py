@@ -28,35 +28,16 @@ Wish = list[Any]
 """A name and its arguments, JSON's types."""
 
 
-class Link:
-    """The control loop's end."""
+class Channel:
+    """The control loop's end of a socket to a page's process."""
 
-    def __init__(self, module: str, options: Mapping[str, Any]) -> None:
-        """Start ``python -m module``, hand it ``options``, wait until its page is served.
-
-        Raises ``ValueError`` (one line) where it cannot be served.
-        """
-        if find_spec("viser") is None:
-            raise ValueError("the console needs an extra: `make console`, or pip install 'robot-rl[console]'")
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, link: socket.socket) -> None:
+        """``link``: connected, of type ``SOCK_SEQPACKET``."""
+        self._socket = link
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, str(theirs.fileno())], pass_fds=[theirs.fileno()], start_new_session=True
-        )
-        theirs.close()
-        self._socket.settimeout(_START_S)
-        try:
-            self._socket.send(json.dumps(options).encode())
-            answer = json.loads(self._socket.recv(PACKET_BYTES) or b"{}")
-        except OSError as error:
-            answer = {"error": f"the console's process does not answer ({error})"}
-        if "url" not in answer:
-            self.close()
-            raise ValueError(answer.get("error", "the console's process ended; its message stands above"))
-        self.url: str = answer["url"]
+        self._socket.setblocking(False)
         self.open = True
         """Whether the page's process is there."""
-        self._socket.setblocking(False)
 
     def put(self, snapshot: Snapshot) -> None:
         """Send, or drop, pictures first: never waits, never fails."""
@@ -74,23 +55,56 @@ class Link:
         return int.from_bytes(ioctl(self._socket, TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def wishes(self) -> Iterator[Wish]:
-        """What the person has asked for since the last call."""
+        """What the person has asked for since the last call. Whoever sends anything else is no page, and not heard any
+        more."""
         while self.open:
             try:
-                packet = self._socket.recv(PACKET_BYTES)
+                wish = json.loads(self._socket.recv(PACKET_BYTES))
             except BlockingIOError:
                 return
-            except OSError:
-                packet = b""
-            if not packet:
+            except (OSError, ValueError):
+                wish = None
+            if not (isinstance(wish, list) and wish and isinstance(wish[0], str)):
                 self.open = False
                 return
-            yield json.loads(packet)
+            yield wish
+
+    def close(self) -> None:
+        self.open = False
+        self._socket.close()
+
+
+class Link(Channel):
+    """A channel to a process that it starts and ends."""
+
+    def __init__(self, module: str, options: Mapping[str, Any]) -> None:
+        """Start ``python -m module``, hand it ``options``, wait until its page is served.
+
+        Raises ``ValueError`` (one line) where it cannot be served.
+        """
+        if find_spec("viser") is None:
+            raise ValueError("the console needs an extra: `make console`, or pip install 'robot-rl[console]'")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        super().__init__(ours)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, str(theirs.fileno())], pass_fds=[theirs.fileno()], start_new_session=True
+        )
+        theirs.close()
+        self._socket.settimeout(_START_S)
+        try:
+            self._socket.send(json.dumps(options).encode())
+            answer = json.loads(self._socket.recv(PACKET_BYTES) or b"{}")
+        except OSError as error:
+            answer = {"error": f"the console's process does not answer ({error})"}
+        if "url" not in answer:
+            self.close()
+            raise ValueError(answer.get("error", "the console's process ended; its message stands above"))
+        self.url: str = answer["url"]
+        self._socket.setblocking(False)
 
     def close(self) -> None:
         """End the page's process."""
-        self.open = False
-        self._socket.close()
+        super().close()
         try:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:

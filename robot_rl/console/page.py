@@ -14,7 +14,7 @@ import numpy as np
 from hardware.geometry import wxyz_from_xyzw
 from hardware.interfaces import CameraFrame
 from robot_rl.command import say
-from robot_rl.console.controls import KEYS_NOTE, Controls
+from robot_rl.console.controls import KEYS_NOTE, WATCHING_NOTE, Controls
 from robot_rl.console.door import Address, Door, guarding
 from robot_rl.console.episodes_tab import EpisodesTab
 from robot_rl.console.recorded import Staging
@@ -52,9 +52,11 @@ class Page:
         sounds: bool = True,
         episodes: Path | None = None,
         staging: Staging | None = None,
+        drives: bool = True,
     ) -> None:
         """``ask``: told of each wish, its name and arguments (:class:`robot_rl.console.hand.BrowserHand`).
-        ``episodes``: the folder of recorded episodes to browse; ``staging`` draws those without cameras."""
+        ``episodes``: the folder of recorded episodes to browse; ``staging`` draws those without cameras. ``drives``:
+        whether the page may move the arm."""
         self.server = server
         self._scene = SceneView(server, scene)
         self._targets = {
@@ -64,13 +66,13 @@ class Page:
         tabs = server.gui.add_tab_group()
         with tabs.add_tab("Run"):
             self._status = server.gui.add_html("<div id='status'>waiting for the robot</div>")
-            self._controls = Controls(server, ask, sounds)
+            self._controls = Controls(server, ask, sounds, drives)
             self._pictures = server.gui.add_folder("Cameras")
             self._images: dict[str, Any] = {}
             with server.gui.add_folder("Action"):
                 self._actions = server.gui.add_html("")
             self._curve = self._add_curve()
-            server.gui.add_markdown(KEYS_NOTE)
+            server.gui.add_markdown(KEYS_NOTE if drives else WATCHING_NOTE)
         self._episodes = 0
         if episodes is not None:
             with tabs.add_tab("Episodes"):

@@ -77,8 +77,8 @@ class Snapshot:
     """Steps of this episode."""
     human_steps: int = 0
     """Of them, those the person drove."""
-    stalled_s: float = 0.0
-    """For how long the task has not come nearer to success, where the task can tell."""
+    stalled_s: float | None = None
+    """For how long the task has not come nearer to success; None where the task cannot tell."""
     pace: float = 1.0
     """Seconds of the robot's clock a second of the operator's."""
     timing: Timing | None = None

@@ -52,15 +52,18 @@ def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
     url = Address(address.host, server.get_port(), address.token).url
     link.send(json.dumps({"url": url}).encode())
     os.nice(_NICER)
-    _show(link, page, draw)
+    show(link, page, draw)
     server.stop()
 
 
-def _show(link: socket.socket, page: Page, draw: Draw) -> None:
+def show(
+    link: socket.socket, page: Page, draw: Draw, completed: Callable[[Snapshot], Snapshot] = lambda snapshot: snapshot
+) -> None:
+    """Show what comes over ``link`` until its other end is closed; ``completed`` adds what the run did not say."""
     count = 0
     while (newest := _newest(link)) is not None:
         if page.watched:
-            snapshot = Snapshot.unpack(newest)
+            snapshot = completed(Snapshot.unpack(newest))
             page.show(snapshot)
             if count % FRAME_EVERY == 0:
                 page.show_frames(draw(snapshot), snapshot.stamp_s)

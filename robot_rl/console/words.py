@@ -57,6 +57,8 @@ def _for_script(snapshot: Snapshot) -> str:
 
 def hint(snapshot: Snapshot) -> str:
     """When to take over; empty when not now."""
+    if snapshot.stalled_s is None:
+        return ""
     if snapshot.source is Source.HUMAN:
         return "hand back once the policy can finish (B)" if snapshot.stalled_s == 0.0 else ""
     if snapshot.mode is GuardMode.RUNNING and snapshot.stalled_s >= STALLED_S:
