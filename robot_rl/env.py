@@ -143,6 +143,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             "source": observation.executed.source,
             "intervention_start": human and not self._human,
             "success": success,
+            "discarded": verdict == "discard",
             "held": held,
             "reward_inputs": {
                 "potential": before,

@@ -148,7 +148,7 @@ class Rollout:
             _tell(policy, "flush")
         if self._recorder is not None:
             self._recorder.add(step)
-        return step, self._finish(base) if step.is_last else None
+        return step, self._finish(base, bool(info.get("discarded"))) if step.is_last else None
 
     def episodes(
         self, policy: Policy, count: int, deterministic: bool = False, label: Source = Source.POLICY
@@ -207,12 +207,15 @@ class Rollout:
         if self._recorder is not None:
             self._recorder.begin(self._header)
 
-    def _finish(self, base: BasePolicy | None) -> Episode:
+    def _finish(self, base: BasePolicy | None, discarded: bool) -> Episode:
         assert self._header is not None
         # Asked before anything is reset: where the episode was cut off, the value of going on needs it.
         final_base = None if base is None else np.asarray(base.act(self.observation), np.float32)
         if self._recorder is not None:
             self._recorder.finish(self.observation, final_base)
+        if self.store is not None and discarded:
+            self.flush()
+            self.store.label(self.store.path_of(self.run, self.episode), "discard")
         episode = Episode(self._header, self._steps, self.observation, final_base)
         self._header, self._steps = None, []
         return episode

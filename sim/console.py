@@ -59,7 +59,7 @@ class TwinConsole:
             say(f"console: {self.hand.trouble}")
         self._said = self.hand.trouble
         verdict, store = self.hand.verdict(), rollout.store
-        if store is not None and verdict in ("success", "failure", "discard"):
+        if store is not None and verdict in ("success", "failure"):
             rollout.flush()
             store.label(store.path_of(rollout.run, rollout.episode), verdict)
 

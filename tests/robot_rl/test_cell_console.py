@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from typing import Any
 
@@ -16,13 +17,17 @@ import numpy as np
 import pytest
 
 from hardware.cell import load_cell
+from hardware.devices import runtime_folder
 from hardware.geometry import pose_inverse, pose_multiply, xyzw_from_wxyz
 from hardware.interfaces import GuardMode, Pose
 from robot_rl.cell_console import CellStage, newest_metrics
 from robot_rl.cell_env import BEGIN, CellEnv, make
+from robot_rl.cell_scene import SURROUNDINGS, CellScene
 from robot_rl.console.broadcast import SOCKET, wait_for
 from robot_rl.console.link import PACKET_BYTES
 from robot_rl.console.snapshot import HELPED, SUCCESS, Snapshot
+from robot_rl.episodes import EpisodeStore
+from robot_rl.rollout import EnvSpec, Rollout
 from tests.browser import blank_page, eventually
 from tests.robot_rl.cell_rig import Cabinet, files
 
@@ -53,6 +58,13 @@ class Page:
         except BlockingIOError:
             pass
         return found
+
+
+class Resting:
+    """A policy that asks for nothing."""
+
+    def act(self, observation: object, deterministic: bool = False) -> np.ndarray:
+        return np.zeros(6, np.float32)
 
 
 @pytest.fixture(name="where")
@@ -206,8 +218,6 @@ def test_its_socket_is_the_owners_alone_and_goes_with_the_run(where: dict[str, s
 
 
 def test_a_cell_is_drawn_where_its_guard_has_it() -> None:
-    from robot_rl.cell_scene import SURROUNDINGS, CellScene
-
     cell = load_cell("twin")
     drawn = CellScene(cell, "peg_insertion")
     joints = cell.home_joint_positions_rad
@@ -240,14 +250,6 @@ def _outside_m(point: tuple[float, ...], capsule: Any) -> float:
 
 
 def test_an_episode_of_the_arm_is_staged_by_its_joints(env: CellEnv, where: dict[str, str], tmp_path: Path) -> None:
-    from robot_rl.cell_scene import CellScene
-    from robot_rl.episodes import EpisodeStore
-    from robot_rl.rollout import EnvSpec, Rollout
-
-    class Resting:
-        def act(self, observation: object, deterministic: bool = False) -> np.ndarray:
-            return np.zeros(6, np.float32)
-
     store = EpisodeStore(tmp_path / "episodes")
     (episode,) = Rollout(env, EnvSpec("x:y"), "run", 0, store=store).episodes(Resting(), 1)
     stage = CellStage(CellScene(load_cell(where["cell"])), episode)
@@ -255,6 +257,17 @@ def test_an_episode_of_the_arm_is_staged_by_its_joints(env: CellEnv, where: dict
     raw = episode.steps[-1].raw
     assert raw is not None and stage.scene is not None
     assert last[-2, :3] == pytest.approx(np.array(raw.arm.T_base_ee.position_m))
+    store.close()
+
+
+def test_what_a_page_discards_is_filed_as_discarded(env: CellEnv, page: Page, tmp_path: Path) -> None:
+    store = EpisodeStore(tmp_path / "episodes")
+    rollout, policy = Rollout(env, EnvSpec("x:y"), "run", 0, store=store), Resting()
+    rollout.step(policy)
+    page.ask("judge", "discard")
+    while rollout.step(policy)[1] is None:
+        pass
+    assert [(row.label, row.complete) for row in store.list()] == [("discard", True)]
     store.close()
 
 
@@ -269,13 +282,15 @@ def test_metrics_of_the_first_run_that_has_some(tmp_path: Path) -> None:
 # -- in a browser ------------------------------------------------------------------------------------------------------
 
 
-def test_the_operator_sees_the_cell_in_a_browser_and_holds_it(
-    where: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_operator_sees_the_cell_in_a_browser_and_holds_it(where: dict[str, str]) -> None:
     pytest.importorskip("viser", reason="the extra 'console' is not installed")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    env = make(cell=where["cell"], task=where["task"], max_steps=1_000_000)
+    with TemporaryDirectory() as temporary:  # Where processes of this cell meet; a socket's path has to be short.
+        _hold_from_a_browser(where, temporary)
+
+
+def _hold_from_a_browser(where: dict[str, str], temporary: str) -> None:
+    place = Path(temporary) / runtime_folder(load_cell(where["cell"]).name).name
+    env = make(cell=where["cell"], task=where["task"], folder=str(place), max_steps=1_000_000)
     held, ended = Event(), Event()
 
     def run() -> None:
@@ -290,7 +305,9 @@ def test_the_operator_sees_the_cell_in_a_browser_and_holds_it(
 
     command = [sys.executable, "-m", "robot_rl", "console", "--cell", where["cell"], "--port", "0", "--no-sounds"]
     thread = Thread(target=run)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as console:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": temporary}
+    ) as console:
         try:
             assert console.stderr is not None
             url = next(found[0] for line in console.stderr if (found := re.findall(r"console: (http\S+)", line)))
