@@ -18,13 +18,16 @@ from hardware.cell import Cell, load_cell
 from hardware.device_settings import TeleopSettings
 from hardware.devices import devices_of, runtime_folder
 from hardware.guard import EngageError
-from hardware.guard_process import LOCK, locked
+from hardware.guard_here import guarding_here
+from hardware.guard_process import BLACK_BOX, LOCK, locked
 from hardware.interfaces import GuardMode, NoTeleop, ResetError
 from hardware.local_robot import LocalRobot
 from hardware.teleop.labels import WithLabels
+from hardware.timekeeping import TickTimes
 from robot_rl.cell_task import CellTask, Start, load_task
 from robot_rl.command import say
 from robot_rl.env import EnvOptions, RobotEnv
+from robot_rl.stopping import nothing_half_done
 
 _POLL_S = 0.05
 
@@ -38,11 +41,11 @@ class CellPerson(WithLabels):
 
     def rest(self) -> None:
         """Wait until the next episode may begin; a stop of the guard is cleared then."""
-        say("put the scene back; success begins the next episode: THE ARM MOVES (Ctrl-C twice ends here)")
+        say("put the scene back; success begins the next episode: THE ARM MOVES (Ctrl-C ends here)")
+        self._tell("rest")
         while True:
-            self.forget()
-            while self.verdict() != "success":
-                self.robot.clock.sleep_until(self.robot.clock.now() + _POLL_S)
+            with nothing_half_done():
+                self._await_success()
             try:
                 self._clear()
                 return
@@ -51,6 +54,16 @@ class CellPerson(WithLabels):
 
     def new_episode(self, seed: int) -> None:
         self.forget()
+        self._tell("new_episode", seed)
+
+    def _tell(self, what: str, *of: int) -> None:
+        """What a person reads or sees, a device that acts for one has to be told."""
+        getattr(self.device, what, lambda *_: None)(*of)
+
+    def _await_success(self) -> None:
+        self.forget()
+        while self.verdict() != "success":
+            self.robot.clock.sleep_until(self.robot.clock.now() + _POLL_S)
 
     def _clear(self) -> None:
         robot = self.robot
@@ -65,9 +78,9 @@ class CellPerson(WithLabels):
 class CellEnv(RobotEnv):
     """A reset that does not arrive is the person's to look at, and ends nothing. Gives the cell back when closed."""
 
-    def __init__(self, held: ExitStack, *arguments: Any) -> None:
+    def __init__(self, held: ExitStack, times: TickTimes, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._held = held
+        self._held, self._times = held, times
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -81,6 +94,10 @@ class CellEnv(RobotEnv):
 
     def close(self) -> None:
         self._held.close()
+        if self._times.count and hasattr(self, "seen"):  # Made only to look at, it has nothing to tell.
+            worst_ms = self._times.percentiles()["late_max_ms"]
+            say(f"guard: {self._times.count} ticks, {self._times.missed} missed, the latest {worst_ms:.1f} ms late")
+            self._times.count = 0
 
 
 def make(
@@ -113,16 +130,22 @@ def make(
         held.enter_context(locked(place / LOCK))
         devices.connect()
         person, spec = CellPerson(devices.teleop), file.spec
-        speed = (spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz)
-        given = (spec.limits_profile, speed, place / "black_box", spec.control_hz, spec.name)
-        robot = person.robot = LocalRobot(devices.arm, devices.cameras, person, settings, devices.clock, *given)
-        held.callback(robot.close)
-        held.callback(getattr(devices.clock, "close", lambda: None))  # No tick reads an arm that is closed.
+        given = (devices.arm, devices.cameras, person, settings, devices.clock)
+        guarded = guarding_here(
+            *given,
+            limits_profile=spec.limits_profile,
+            teleop_speed=(spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz),
+            black_box=place / BLACK_BOX,
+            control_hz=spec.control_hz,
+            task=spec.name,
+        )
+        robot, times = held.enter_context(guarded)
+        person.robot = robot
         chosen = EnvOptions(
             cameras=tuple(cameras), image_size=image_size, teleport=False, max_steps=max_steps, **options
         )
         real = CellTask(file, lambda: robot.arm_state.T_base_ee)
-        return CellEnv(held.pop_all(), robot, real, chosen, render_mode)
+        return CellEnv(held.pop_all(), times, robot, real, chosen, render_mode)
 
 
 def _require_start(settings: Cell, start: Start) -> None:
