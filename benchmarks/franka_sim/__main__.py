@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import tyro
 
-from benchmarks.page import put
 from benchmarks.runs import PROGRAM
 from hardware.interfaces import GuardMode, Source
 from robot_rl.episodes import EpisodeStore
@@ -28,19 +27,17 @@ from robot_rl.types import Episode
 from tests.hardware.arms.rig import FrankaSimulator
 
 HERE = Path(__file__).resolve().parent
-PAGE = HERE.parents[1] / "docs" / "fr3.md"
-RESULT = HERE.parent / "results" / "franka_sim.json"
 SMALL = (
-    "--learner.width 64 --learner.batch-size 64 --learner.utd-ratio 2 --cloning.width 64 --cloning.steps 500 "
-    "--warmup-steps 100 --critic-only-updates 100"
-).split()
+    *("--learner.width", "64", "--learner.batch-size", "64", "--learner.utd-ratio", "2"),
+    *("--cloning.width", "64", "--cloning.steps", "500", "--warmup-steps", "100", "--critic-only-updates", "100"),
+)
 """Updates that a control step has time for: the guard lives in the same process."""
 TICKS = re.compile(r"guard: (\d+) ticks, (\d+) missed, the latest (\S+) ms late")
 
 
 @dataclass
 class FrankaSim:
-    """Record, train and test on the simulated Franka; put the figures into docs/fr3.md."""
+    """Record, train and test on the simulated Franka; print what came of it as JSON."""
 
     demos: int = 10
     """Demonstrations."""
@@ -52,8 +49,6 @@ class FrankaSim:
     """What learns."""
     out: Path = Path("runs/franka_sim")
     """What is there is removed first."""
-    page: bool = False
-    """Write the figures into docs/fr3.md."""
 
 
 @dataclass
