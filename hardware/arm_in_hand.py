@@ -13,6 +13,7 @@ from hardware.clock import RealClock
 from hardware.device_settings import AXES
 from hardware.devices import Devices
 from hardware.geometry import pose_add
+from hardware.guard_here import guarding_here
 from hardware.interfaces import (
     Gripper,
     GuardMode,
@@ -118,16 +119,11 @@ def arm_in_hand(cell: Cell, devices: Devices) -> Iterator[ArmInHand]:
     except ConnectionError as error:
         say(f"  without the teleop device: {error}")
         teleop = NoTeleop()
-    clock = RealClock()
     try:
         devices.arm.connect()
-        blind = replace(cell, cameras={})
-        robot = LocalRobot(devices.arm, {}, teleop, blind, clock, teleop_speed=_TELEOP_SPEED, control_hz=None)
     except ConnectionError:
         teleop.close()
         raise
-    try:
+    how = {"teleop_speed": _TELEOP_SPEED, "control_hz": None}
+    with guarding_here(devices.arm, {}, teleop, replace(cell, cameras={}), RealClock(), **how) as (robot, _):
         yield ArmInHand(robot)
-    finally:
-        clock.close()
-        robot.close()

@@ -34,6 +34,15 @@ class Intrinsics:
         if len(self.distortion) not in (0, 5):
             raise ValueError(f"distortion has {len(self.distortion)} entries; k1, k2, p1, p2, k3, or none")
 
+    def cut(self, crop: tuple[int, int, int, int], size_px: tuple[int, int]) -> Intrinsics:
+        """Of the picture's part ``crop`` (left, top, width, height) resized to ``size_px`` (width, height)."""
+        (fx, fy), (cx, cy) = self.focal_px, self.centre_px
+        left, top, width, height = crop
+        across, down = size_px[0] / width, size_px[1] / height
+        # A picture's edge lies half a pixel before the middle of its first one, before and after resizing.
+        centre = (across * (cx - left + 0.5) - 0.5, down * (cy - top + 0.5) - 0.5)
+        return Intrinsics((across * fx, down * fy), centre, self.distortion)
+
 
 @dataclass(frozen=True, slots=True)
 class Extrinsics:

@@ -15,7 +15,7 @@ class RealClock:
         self._threads: list[Thread] = []
         self._error: BaseException | None = None
         self.observer: Callable[[float, float, float], None] | None = None
-        """Told of each periodic call: when it was due, when it began, when it ended."""
+        """Told of each call of the first that was registered, the guard's tick: when it was due, began and ended."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -31,7 +31,8 @@ class RealClock:
     def every(self, period_s: float, call: Callable[[float], None], phase_s: float = 0.0) -> None:
         """Deadlines missed by more than a period are skipped, not made up for in a burst."""
         name = getattr(call, "__qualname__", "periodic call")
-        thread = Thread(target=self._run, args=(period_s, call, phase_s), name=name, daemon=True)
+        first = not self._threads
+        thread = Thread(target=self._run, args=(period_s, call, phase_s, first), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -44,7 +45,7 @@ class RealClock:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, period_s: float, call: Callable[[float], None], phase_s: float) -> None:
+    def _run(self, period_s: float, call: Callable[[float], None], phase_s: float, observed: bool) -> None:
         count = (self.now() - phase_s) // period_s + 1
         while not self._stop.wait(max(0.0, count * period_s + phase_s - self.now())):
             begun_s = self.now()
@@ -53,6 +54,6 @@ class RealClock:
             except BaseException as error:  # Whatever it was, sleep_until reports it; the arm's watchdog stops the arm.
                 self._error = error
                 return
-            if self.observer is not None:
+            if observed and self.observer is not None:
                 self.observer(count * period_s + phase_s, begun_s, self.now())
             count = max(count + 1, (self.now() - phase_s) // period_s)

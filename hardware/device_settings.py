@@ -63,6 +63,12 @@ class CameraSettings:
                 f"{self.capture_px[1]}; it is left, top, width, height"
             )
 
+    def lens(self, own: Intrinsics | None) -> Intrinsics | None:
+        """How the picture that a reader gets maps. ``own``: what the driver knows of the captured one; where it knows
+        nothing, ``intrinsics`` tell, and where nobody does, None."""
+        captured = own or self.intrinsics
+        return None if captured is None else captured.cut(self.crop, (self.width_px, self.height_px))
+
     @property
     def crop(self) -> tuple[int, int, int, int]:
         """Left, top, width, height of what is kept of the captured picture."""

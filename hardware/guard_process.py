@@ -7,16 +7,11 @@ before the process ends. Should it die otherwise, the arm's own watchdog stops t
 from __future__ import annotations
 
 import fcntl
-import gc
 import logging
 import os
 import signal
-import sys
-from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from itertools import islice, pairwise
-from math import hypot
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,51 +20,23 @@ from hardware.cell import Cell
 from hardware.clock import RealClock
 from hardware.devices import Devices, devices_of
 from hardware.guard import EngageError
+from hardware.guard_here import come_to_rest
 from hardware.guard_socket import GuardServer, GuardStatus
-from hardware.interfaces import ArmCommand, GuardMode
+from hardware.interfaces import ArmCommand
 from hardware.local_robot import LocalRobot
+from hardware.timekeeping import TickTimes, keeping_time, take_priority
+
+__all__ = ["GuardProcess", "GuardRunningError", "guarding", "locked", "run_guard", "take_priority"]
 
 LOCK, SOCKET, BLACK_BOX = "guard.lock", "guard.sock", "black_box"
 _SERVE_S = 0.02
 _REPORT_S = 5.0
-_STOP_TIMEOUT_S = 2.0
-_STILL_M_S = 0.005
-_SWITCH_S = 0.0005
-"""How long another thread (black box, socket) may keep the interpreter when the tick is due."""
-_PRIORITY = 50
-_KEPT_TICKS = 60_000
+_ENDS = "the guard's process was asked to end"
 _LOG = logging.getLogger(__name__)
 
 
 class GuardRunningError(OSError):
     """Another guard has the cell; the message names its process."""
-
-
-class TickTimes:
-    """When ticks were due, began and ended; an observer of :class:`hardware.clock.RealClock`."""
-
-    def __init__(self, period_s: float) -> None:
-        self.period_s = period_s
-        self.ticks: deque[tuple[float, float, float]] = deque(maxlen=_KEPT_TICKS)
-        """(due, began, ended), monotonic s; the newest last."""
-        self.missed = 0
-        """Ticks that never were: deadlines passed by more than a period."""
-
-    def __call__(self, due_s: float, began_s: float, ended_s: float) -> None:
-        if self.ticks:
-            self.missed += max(0, round((due_s - self.ticks[-1][0]) / self.period_s) - 1)
-        self.ticks.append((due_s, began_s, ended_s))
-
-    def percentiles(self, skip: int = 0) -> dict[str, float]:
-        """p50, p99, p99.9 and the worst of the period (between beginnings) and of a tick's own cost, ms; the first
-        ``skip`` ticks left out."""
-        ticks = list(islice(self.ticks, skip, None))
-        columns = {
-            "period": [1000 * (b[1] - a[1]) for a, b in pairwise(ticks)],
-            "late": [1000 * (began - due) for due, began, _ in ticks],
-            "cost": [1000 * (ended - began) for _, began, ended in ticks],
-        }
-        return {f"{name}_{key}_ms": value for name, values in columns.items() for key, value in _quantiles(values)}
 
 
 @contextmanager
@@ -102,16 +69,17 @@ class GuardProcess:
         cell: Cell,
         devices: Devices,
         folder: Path,
+        times: TickTimes,
         limits_profile: str = "collaborative",
         control_hz: float = 10.0,
         task: str = "",
     ):
-        """``devices`` come connected; the clock must be real. ``control_hz`` and ``task`` as in :class:`Guard`."""
+        """``devices`` come connected; the clock must be real, ``times`` its observer. ``control_hz`` and ``task`` as in
+        :class:`Guard`."""
         if not isinstance(devices.clock, RealClock):
             raise TypeError(f"a guard process needs a real clock, not a {type(devices.clock).__name__}")
         self.clock = devices.clock
-        self.times = TickTimes(cell.guard_period_s)
-        self.clock.observer = self.times
+        self.times = times
         self.robot = LocalRobot(
             *(devices.arm, devices.cameras, devices.teleop, cell, self.clock, limits_profile),
             black_box=folder / BLACK_BOX,
@@ -129,10 +97,8 @@ class GuardProcess:
             if self.times.missed > reported and self.clock.now() >= report_s:
                 _LOG.warning("%d ticks missed so far", self.times.missed)
                 reported, report_s = self.times.missed, self.clock.now() + _REPORT_S
-        self.robot.hold("the guard's process was asked to end")
-        deadline_s = self.clock.now() + _STOP_TIMEOUT_S
-        while not self._stands() and self.clock.now() < deadline_s:
-            self.clock.sleep_until(self.clock.now() + _SERVE_S)
+        self.robot.hold(_ENDS)
+        come_to_rest(self.robot, _ENDS)
 
     def close(self) -> None:
         """End the loop, then everything else; what the black box holds is on disk."""
@@ -144,10 +110,6 @@ class GuardProcess:
         guard, pose = self.robot.guard, self.robot.arm_state.T_base_ee
         missed = self.times.missed
         return GuardStatus(guard.mode.name, guard.reason, guard.session, pose.position_m, pose.quat_xyzw, missed, error)
-
-    def _stands(self) -> bool:
-        guard, twist = self.robot.guard, self.robot.arm_state.ee_twist
-        return guard.mode is GuardMode.DISARMED or (guard.at_rest and hypot(*twist[:3]) < _STILL_M_S)
 
     def _submit(self, command: ArmCommand) -> None:
         self.robot.guard.submit(command, self.clock.now())
@@ -194,18 +156,13 @@ def guarding(
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK):
         devices.connect()
-        if realtime and not take_priority():
-            _LOG.warning("no real-time priority: grant it (ulimit -r %d) or expect late ticks under load", _PRIORITY)
-        sys.setswitchinterval(_SWITCH_S)
-        process = GuardProcess(cell, devices, folder, limits_profile, control_hz, task)
-        gc.collect()
-        gc.freeze()
-        _LOG.info("guard of cell %r at %g Hz, socket %s", cell.name, cell.guard_hz, folder / SOCKET)
-        try:
-            yield process
-        finally:
-            process.close()
-            gc.unfreeze()
+        with keeping_time(devices.clock, cell.guard_period_s, realtime) as times:
+            process = GuardProcess(cell, devices, folder, times, limits_profile, control_hz, task)
+            _LOG.info("guard of cell %r at %g Hz, socket %s", cell.name, cell.guard_hz, folder / SOCKET)
+            try:
+                yield process
+            finally:
+                process.close()
 
 
 def run_guard(
@@ -225,21 +182,3 @@ def run_guard(
     with guarding(cell, devices, folder, limits_profile, realtime, control_hz, task) as process:
         process.run(stop)
     return process.times
-
-
-def take_priority(priority: int = _PRIORITY) -> bool:
-    """Real-time scheduling for all threads of this process and those they start, where the system grants it; by default
-    the guard's. All of them: one that waits for a processor with the interpreter's lock in hand stops the others."""
-    try:
-        for thread in os.listdir("/proc/self/task"):
-            with suppress(ProcessLookupError):  # It has ended since.
-                os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(priority))
-    except (PermissionError, AttributeError, FileNotFoundError):
-        return False
-    return True
-
-
-def _quantiles(values: list[float]) -> list[tuple[str, float]]:
-    ordered = sorted(values) or [0.0]
-    shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
-    return [(name, ordered[min(len(ordered) - 1, int(share * len(ordered)))]) for name, share in shares.items()]

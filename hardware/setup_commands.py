@@ -34,6 +34,7 @@ def running_twin(task: str = "reach") -> Iterator[Path]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is the guard's first: the arm outlives it.
         )
         try:
             deadline_s = time.monotonic() + _TWIN_STARTS_S

@@ -1,4 +1,5 @@
-"""The environment of a real cell whose drivers and guard live in this process: what ``--cell FILE --task FILE`` make.
+"""The environment of a real cell: what ``--cell FILE --task FILE`` make, drivers and guard in this process. Over the
+cell's nodes :mod:`robot_rl_nodes.envs` makes the same.
 
 Nothing here knows when a task is done: the person at the teleop device says so by its success and failure buttons, or a
 success classifier does. Each episode begins when that person, having put the scene back, presses success; that press
@@ -7,7 +8,9 @@ also clears a stop of the guard (S11, S24), so nothing moves before it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +21,19 @@ from hardware.cell import Cell, load_cell
 from hardware.device_settings import TeleopSettings
 from hardware.devices import devices_of, runtime_folder
 from hardware.guard import EngageError
-from hardware.guard_process import LOCK, locked
-from hardware.interfaces import GuardMode, NoTeleop, ResetError, Source, TeleopDevice, TeleopSample
+from hardware.guard_here import guarding_here
+from hardware.guard_process import BLACK_BOX, LOCK, locked
+from hardware.interfaces import Clock, GuardMode, NoTeleop, ResetError, Robot, Source, TeleopDevice, TeleopSample
 from hardware.local_robot import LocalRobot
 from hardware.teleop.labels import WithLabels
+from hardware.timekeeping import TickTimes
 from robot_rl.cell_live import CellLive
-from robot_rl.cell_task import CellTask, Start, load_task
+from robot_rl.cell_task import CellTask, Start, TaskFile, load_task
 from robot_rl.command import say
 from robot_rl.console.broadcast import SOCKET, Broadcast
 from robot_rl.console.link import Wish
 from robot_rl.env import EnvOptions, RobotEnv
+from robot_rl.stopping import nothing_half_done
 
 BEGIN = "put the scene back; success at the device begins the next episode: THE ARM MOVES"
 _POLL_S = 0.05
@@ -39,11 +45,14 @@ class CellPerson(WithLabels):
     """The person at the teleop device, who is the cell's operator too. ``page`` is a console's, which may ask to hold
     and say how an episode went; what lets the arm move is asked for at the device alone."""
 
-    robot: LocalRobot
+    permit: Callable[[], None]
+    """What their leave comes to: clears whatever stopped the arm, or raises :class:`hardware.guard.EngageError`."""
+    hold: Callable[[str], None]
+    """What a page's wish to hold comes to."""
 
-    def __init__(self, device: TeleopDevice, page: Broadcast) -> None:
+    def __init__(self, device: TeleopDevice, clock: Clock, page: Broadcast | None = None) -> None:
         super().__init__(device)
-        self._page, self._notice = page, ""
+        self._clock, self._page, self._notice = clock, page, ""
         self._judged: str | None = None
 
     @property
@@ -52,8 +61,9 @@ class CellPerson(WithLabels):
         return super().trouble or self._notice
 
     def read(self, now: float) -> TeleopSample:
-        for wish in self._page.wishes():
-            self._obey(wish)
+        if self._page is not None:
+            for wish in self._page.wishes():
+                self._obey(wish)
         return super().read(now)
 
     def verdict(self) -> str | None:
@@ -64,23 +74,17 @@ class CellPerson(WithLabels):
         super().forget()
         self._judged = None
 
-    def _obey(self, wish: Wish) -> None:
-        match wish:
-            case ["hold"]:
-                self.robot.hold("the operator held it from the console")
-            case ["judge", ("success" | "failure" | "discard" | "reset") as verdict]:
-                self._judged = verdict
-
     def rest(self) -> None:
-        """Wait until the next episode may begin; a stop of the guard is cleared then."""
+        """Wait until the next episode may begin; a stop of the guard is cleared then. KeyboardInterrupt where the
+        program is to end meanwhile."""
         self._notice = BEGIN
-        say(f"{BEGIN} (Ctrl-C twice ends here)")
+        say(f"{BEGIN} (Ctrl-C ends here)")
+        self._tell("rest")
         while True:
-            self.forget()
-            while super().verdict() != "success":
-                self.robot.clock.sleep_until(self.robot.clock.now() + _POLL_S)
+            with nothing_half_done():
+                self._await_success()
             try:
-                self._clear()
+                self.permit()
                 self._notice = ""
                 return
             except EngageError as refused:
@@ -89,29 +93,48 @@ class CellPerson(WithLabels):
 
     def new_episode(self, seed: int) -> None:
         self.forget()
+        self._tell("new_episode", seed)
+        say("the episode runs; success or failure ends it")
 
-    def _clear(self) -> None:
-        robot = self.robot
-        if robot.guard.mode is GuardMode.HOLD:
-            robot.resume()
-        elif robot.guard.mode is GuardMode.FAULT:
-            if robot.arm_state.stopped:
-                robot.recover()
-            robot.guard.reset()
+    def _tell(self, what: str, *of: int) -> None:
+        """What a person reads or sees, a device that acts for one has to be told."""
+        getattr(self.device, what, lambda *_: None)(*of)
+
+    def _await_success(self) -> None:
+        self.forget()
+        while super().verdict() != "success":
+            self._clock.sleep_until(self._clock.now() + _POLL_S)
+
+    def _obey(self, wish: Wish) -> None:
+        match wish:
+            case ["hold"]:
+                self.hold("the operator held it from the console")
+            case ["judge", ("success" | "failure" | "discard" | "reset") as verdict]:
+                self._judged = verdict
 
 
 class CellEnv(RobotEnv):
     """A reset that does not arrive is the person's to look at, and ends nothing. Gives the cell back when closed.
 
-    It tells ``page`` what happens. Its ``inference_s`` is all that passed between an observation and the action.
+    With a guard in this process, ``times`` are its ticks', told at the end, and ``page`` is told what happens.
+    ``inference_s`` is all that passed between the newest observation and the action.
     """
 
-    def __init__(self, held: ExitStack, page: Broadcast, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._held = held
+    def __init__(
+        self,
+        held: ExitStack,
+        robot: Robot,
+        task: CellTask,
+        options: EnvOptions,
+        render_mode: str | None = None,
+        page: Broadcast | None = None,
+        times: TickTimes | None = None,
+    ) -> None:
+        super().__init__(robot, task, options, render_mode)
+        self._held, self._times = held, times
         self.running, self.actions, self.inference_s = False, 0, 0.0
         self._helped, self._seen_s = False, 0.0
-        self.live = CellLive(self, self, page)
+        self.live = None if page is None else CellLive(self, self, page)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -134,11 +157,17 @@ class CellEnv(RobotEnv):
         self._helped, self._seen_s = self._helped or info["source"] == Source.HUMAN, self.now()
         if terminated or truncated:
             self.running = False
-            self.live.finished(info["success"], self._helped)
+            if self.live is not None:
+                self.live.finished(info["success"], self._helped)
         return result
 
     def close(self) -> None:
         self._held.close()
+        times = self._times
+        if times is not None and times.count and hasattr(self, "seen"):  # Made only to look at, it has nothing to tell.
+            worst_ms = times.percentiles()["late_max_ms"]
+            say(f"guard: {times.count} ticks, {times.missed} missed, the latest {worst_ms:.1f} ms late")
+            times.count = 0
 
 
 def make(
@@ -158,31 +187,52 @@ def make(
     :class:`hardware.guard_process.GuardRunningError` where another process guards the arm.
     """
     settings, file = load_cell(cell), load_task(task)
-    settings.profile(file.limits_profile)
-    _require_sizes(settings, cameras, image_size)
-    _require_start(settings, file.start)
-    _require_button(settings.teleop)
     place = Path(folder) if folder else runtime_folder(settings.name)
     place.mkdir(parents=True, exist_ok=True)
     devices = devices_of(settings, place)
-    if isinstance(devices.teleop, NoTeleop):
-        raise ValueError(f"cell {settings.name!r} has no teleop device: nobody could begin an episode or stop the arm")
+    require(settings, file, devices.teleop, cameras, image_size)
     with ExitStack() as held:
         held.enter_context(locked(place / LOCK))
         devices.connect()
         page = Broadcast(place / SOCKET)
         held.callback(page.close)
-        person, spec = CellPerson(devices.teleop, page), file.spec
-        speed = (spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz)
-        given = (spec.limits_profile, speed, place / "black_box", spec.control_hz, spec.name)
-        robot = person.robot = LocalRobot(devices.arm, devices.cameras, person, settings, devices.clock, *given)
-        held.callback(robot.close)
-        held.callback(getattr(devices.clock, "close", lambda: None))  # No tick reads an arm that is closed.
+        person, spec = CellPerson(devices.teleop, devices.clock, page), file.spec
+        guarded = guarding_here(
+            *(devices.arm, devices.cameras, person, settings, devices.clock),
+            limits_profile=spec.limits_profile,
+            teleop_speed=spec.teleop_speed,
+            black_box=place / BLACK_BOX,
+            control_hz=spec.control_hz,
+            task=spec.name,
+        )
+        robot, times = held.enter_context(guarded)
+        person.permit, person.hold = partial(_clear_stop, robot), robot.hold
         chosen = EnvOptions(
             cameras=tuple(cameras), image_size=image_size, teleport=False, max_steps=max_steps, **options
         )
         real = CellTask(file, lambda: robot.arm_state.T_base_ee)
-        return CellEnv(held.pop_all(), page, robot, real, chosen, render_mode)
+        return CellEnv(held.pop_all(), robot, real, chosen, render_mode, page, times)
+
+
+def _clear_stop(robot: LocalRobot) -> None:
+    if robot.guard.mode is GuardMode.HOLD:
+        robot.resume()
+    elif robot.guard.mode is GuardMode.FAULT:
+        if robot.arm_state.stopped:
+            robot.recover()
+        robot.guard.reset()
+
+
+def require(
+    settings: Cell, file: TaskFile, teleop: TeleopDevice, cameras: tuple[str, ...] = (), image_size: int = 128
+) -> None:
+    """Raise ``ValueError``, one line, where the task cannot be done in this cell by a person at ``teleop``."""
+    settings.profile(file.limits_profile)
+    _require_sizes(settings, cameras, image_size)
+    _require_start(settings, file.start)
+    _require_button(settings.teleop)
+    if isinstance(teleop, NoTeleop):
+        raise ValueError(f"cell {settings.name!r} has no teleop device: nobody could begin an episode or stop the arm")
 
 
 def _require_start(settings: Cell, start: Start) -> None:

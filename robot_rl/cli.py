@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Any, Protocol
 
+from robot_rl.stopping import ended_as_by_ctrl_c
+
 GROUP = "robot_rl.commands"
 FAILURE, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 
@@ -40,12 +42,13 @@ class Runnable(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``robot-rl`` with ``arguments`` (of the process by default) and return its exit code.
 
-    0; 2 for what the person at the keyboard can put right, 1 for what they cannot; 130 after Ctrl-C.
+    0; 2 for what the person at the keyboard can put right, 1 for what they cannot; 130 after Ctrl-C or SIGTERM.
     """
     # Our networks are small: threads would wait for each other, and many times longer where other processes run.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        with ended_as_by_ctrl_c():
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
     except BrokenPipeError:  # whoever read the output has enough
         sys.stderr.close()
         return 1

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Any
 
@@ -133,7 +134,8 @@ class FrankaArm:
             self._hand.close()
             self._hand = None
         if self._robot is not None and not self._lost:
-            self._end_tracking()
+            with suppress(*_network(sdk())):  # The link may be lost and nobody know it yet.
+                self._end_tracking()
         self._robot = self._motion = self._state = None
 
     # -- the driver's thread -----------------------------------------------------------------------------------------
@@ -146,7 +148,7 @@ class FrankaArm:
             try:
                 state = self._robot.state
                 self._keep_tracking(now, state)
-            except _network(franky) as error:
+            except (franky.Exception, RuntimeError) as error:  # Whatever it was: without this thread nothing is read.
                 self._lost = _line(error)
                 return
             if state.time.to_sec() != self.controller_s:
@@ -220,7 +222,8 @@ class FrankaArm:
 
 
 def _network(franky: Any) -> tuple[type[Exception], ...]:
-    return franky.NetworkException, franky.ProtocolException, franky.IncompatibleVersionException
+    """What a lost link raises; what is wrong beneath libfranka comes through as a plain ``RuntimeError``."""
+    return franky.NetworkException, franky.ProtocolException, franky.IncompatibleVersionException, RuntimeError
 
 
 def _halted(state: Any) -> str:

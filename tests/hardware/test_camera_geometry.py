@@ -11,9 +11,11 @@ from PIL import Image, ImageFilter
 
 from hardware.camera_calibration import around, solved
 from hardware.camera_geometry import Extrinsics, Intrinsics
+from hardware.cameras.grabbing import cut
 from hardware.cell import CellError, load_cell
 from hardware.cell_writer import write_camera
 from hardware.charuco import CORNERS, Board
+from hardware.device_settings import CameraSettings
 from hardware.geometry import pose_distance
 from hardware.hand_eye import MIN_TURN_RAD, MIN_VIEWS
 from hardware.interfaces import Pose
@@ -34,6 +36,28 @@ def picture():
     shown[100 : 100 + board.shape[0], 150 : 150 + board.shape[1]] = board[:, :, None]
     # As sharp as a lens draws.
     return np.asarray(Image.fromarray(shown).filter(ImageFilter.GaussianBlur(0.7)))
+
+
+# -- the lens ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_lens_is_cut_as_pictures_are():
+    """A spot where the lens maps it to in the captured picture is where the cut lens maps it to in the cut one."""
+    lens = Intrinsics((340.0, 350.0), (322.5, 238.0), (0.1, 0.0, 0.0, 0.0, 0.0))
+    settings = CameraSettings(crop_px=(100, 20, 400, 440), width_px=200, height_px=110, intrinsics=lens)
+    seen = settings.lens(None)
+    assert seen is not None and seen.distortion == lens.distortion
+    assert settings.lens(Intrinsics((1.0, 1.0), (0.0, 0.0))) != seen, "what the driver knows is believed first"
+    assert CameraSettings().lens(None) is None
+    for x, y in ((0.1, -0.2), (-0.25, 0.15), (0.0, 0.0)):
+        u, v = (f * at + c for f, at, c in zip(lens.focal_px, (x, y), lens.centre_px, strict=True))
+        picture = np.zeros((480, 640, 3), np.uint8)
+        columns, rows = np.arange(640)[None], np.arange(480)[:, None]
+        picture[:] = (250.0 * np.exp(-((columns - u) ** 2 + (rows - v) ** 2) / (2.0 * 9.0**2)))[:, :, None]
+        spot = cut(picture, settings)[:, :, 0].astype(float)
+        middle = (spot.sum(axis=0) @ np.arange(200), spot.sum(axis=1) @ np.arange(110)) / spot.sum()
+        wanted = [f * at + c for f, at, c in zip(seen.focal_px, (x, y), seen.centre_px, strict=True)]
+        assert middle == pytest.approx(wanted, abs=0.02)
 
 
 # -- the board ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,14 @@ class Person(FakeTeleop):
 
     fails = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.signals: dict[float, signal.Signals] = {}
+        """What the process is sent, and when."""
+
     def read(self, now: float) -> TeleopSample:
+        for due_s in [due_s for due_s in self.signals if due_s <= now]:
+            signal.raise_signal(self.signals.pop(due_s))
         moment = (now + 2.5) % 5.0
         sample = super().read(now)
         return replace(sample, success=moment < 0.2, failure=self.fails and 2.0 <= moment < 2.2)
@@ -37,12 +45,13 @@ class Cabinet:
     """What the newest cell was made of."""
 
     arm: FakeArm
+    clock: FakeClock
     person: Person
 
 
 def devices(cell: Cell, folder: Path) -> Devices:
     clock = FakeClock()
-    Cabinet.arm, Cabinet.person = FakeArm(clock), Person()
+    Cabinet.arm, Cabinet.clock, Cabinet.person = FakeArm(clock), clock, Person()
     return Devices(Cabinet.arm, Cabinet.person, {}, clock)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,19 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from hardware.fakes import FakeTeleop
-from hardware.interfaces import GuardMode, TeleopSample
+from hardware.interfaces import ArmReference, GuardMode, Source, TeleopSample
 from hardware.teleop.labels import WithLabels
+from robot_rl.actor import Actor
 from robot_rl.cell_env import make
 from robot_rl.cell_task import load_task
 from robot_rl.cli import main
+from robot_rl.collectors import RandomPolicy
 from robot_rl.env import RobotEnv
+from robot_rl.episodes import EpisodeStore
+from robot_rl.link import InProcessLink
+from robot_rl.policy_weights import Acting
+from robot_rl.rollout import EnvSpec
+from robot_rl.stopping import Stopping
 from tests.robot_rl.cell_rig import Cabinet, files
 
 
@@ -199,3 +208,43 @@ def test_recorded_trained_and_tested_from_the_command_line(
     assert (tested["task"], tested["episodes"]) == ("touch", 2)
     assert main(["eval", str(tmp_path / "run"), "--episodes", "2"]) == 2
     assert "if you trust it, --env robot_rl.cell_env:RealCell-v0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_ctrl_c_ends_the_wait_for_the_button(
+    signum: signal.Signals, where: dict[str, str], tmp_path: Path
+) -> None:
+    spec = EnvSpec("robot_rl.cell_env:RealCell-v0", where)
+    link, said = InProcessLink(), list[str]()
+    with Stopping() as stopping:
+        actor = Actor(tmp_path, spec.make(), spec, link, "run", min_free_bytes=0, say=said.append)
+        actor.acting = Acting(RandomPolicy(np.random.default_rng(0), 6), Source.POLICY, 1)
+        Cabinet.person.signals = {11.0: signum}  # The first episode is over at 7.5 s, the next press comes at 12.5 s.
+        with pytest.raises(KeyboardInterrupt):
+            actor.run(stopping)
+    assert [line.partition(" in ")[0] for line in said] == ["episode 0: success"]
+    assert Cabinet.clock.now() < 11.5 and Cabinet.arm.reference is None, "the arm is let go of, where it stands"
+    store = EpisodeStore(tmp_path / "episodes")
+    assert [store.read(row).success for row in store.list()] == [True]
+    store.close()
+    make(**where).close()
+
+
+def test_ctrl_c_while_the_arm_moves_brings_it_to_rest(where: dict[str, str]) -> None:
+    env = make(**where)
+    Cabinet.person.signals = {2.9: signal.SIGINT}
+    commands, speeds = [], []
+    arm, command = Cabinet.arm, Cabinet.arm.command
+
+    def heard(reference: ArmReference) -> None:
+        commands.append(reference)
+        speeds.append(hypot(*reference.twist[:3]))
+        command(reference)
+
+    arm.command = heard  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        env.reset(seed=1)
+    assert speeds[-1] > 0.01, "it moved when the word came"
+    env.close()
+    assert speeds[-1] == 0.0 and arm.reference is None
+    assert Cabinet.clock.now() < 2.9 + 0.5

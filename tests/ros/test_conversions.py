@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image, JointState, Joy
 
-from hardware.camera_geometry import Extrinsics
+from hardware.camera_geometry import Extrinsics, Intrinsics
 from hardware.interfaces import (
     ArmCommand,
     ArmReference,
@@ -35,6 +35,7 @@ from robot_rl_nodes.conversions import (
     from_plan,
     from_proposal,
     from_tick,
+    from_time,
     to_numbers,
     to_plan,
     to_proposal,
@@ -48,6 +49,7 @@ from robot_rl_nodes.standard_messages import (
     from_image,
     from_joy,
     from_mark,
+    to_camera_info,
     to_joint_state,
     to_joy,
     to_mark,
@@ -163,6 +165,17 @@ def test_frames_are_told_as_they_are(arm, frame):
     for message, (position, quat) in zip(told, (place.pose, arm.T_base_ee), strict=True):
         move, turn = message.transform.translation, message.transform.rotation
         assert ((move.x, move.y, move.z), (turn.x, turn.y, turn.z, turn.w)) == (position, quat)
+
+
+def test_a_lens_is_told_as_ros_has_it():
+    lens = Intrinsics((340.0, 350.0), (63.5, 60.0), (0.1, -0.2, 0.01, 0.02, 0.3))
+    told = wire(to_camera_info(1.5, "wrist", lens, (128, 120)))
+    assert (told.header.frame_id, told.width, told.height, told.distortion_model) == ("wrist", 128, 120, "plumb_bob")
+    assert from_time(told.header.stamp) == 1.5
+    assert list(told.d) == list(lens.distortion) and list(told.r) == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert list(told.k) == [340, 0, 63.5, 0, 350, 60, 0, 0, 1]
+    assert list(told.p) == [340, 0, 63.5, 0, 0, 350, 60, 0, 0, 0, 1, 0]
+    assert list(wire(to_camera_info(0.0, "wrist", Intrinsics((1.0, 1.0), (0.0, 0.0)), (2, 2))).d) == [0.0] * 5
 
 
 @pytest.mark.parametrize("read", [from_tick, from_proposal, from_plan, from_mark])

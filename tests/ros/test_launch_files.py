@@ -16,7 +16,7 @@ import pytest
 
 from robot_rl_nodes import node_table
 from robot_rl_nodes.launching import ends_all
-from robot_rl_nodes.topics import TOPICS, recorded
+from robot_rl_nodes.topics import PER_CAMERA, TOPICS, recorded
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 
@@ -46,7 +46,7 @@ def test_launch_is_no_package_of_ours():
 
 def test_all_topics_are_recorded():
     names = recorded(["front", "wrist"])
-    assert len(names) == len(TOPICS) + 2
+    assert len(names) == len(TOPICS) + len(PER_CAMERA)
     assert "camera/wrist/image_raw" in names
 
 

@@ -1,6 +1,7 @@
 """A Franka that is not there: franky-sim speaks libfranka's protocol. Run as a process; its first line is the address.
 
-A line ``reflex`` on stdin stops the arm as the controller does in a collision, until it is told to recover.
+A line ``reflex`` on stdin stops the arm as the controller does in a collision, until it is told to recover; ``time``
+has it say how many seconds it has simulated.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def main() -> None:
                 handle(command, of)
 
             recover.handle = recovered
+            steps = 0
             while True:
                 try:
                     wish = wishes.get_nowait()
@@ -64,7 +66,10 @@ def main() -> None:
                 else:
                     if wish == "reflex":
                         franka.reflex()
+                    elif wish == "time":
+                        print(f"simulated {1e-3 * steps:.3f} s", flush=True)
                 server.run_once()
+                steps += 1
 
 
 if __name__ == "__main__":

@@ -65,9 +65,13 @@ class SimulatorClock(RealClock):
             count = (self.now() - phase_s) // period_s + 1
             try:
                 while not self._stop.is_set():
-                    self._let_pass(count * period_s + phase_s)
-                    self.sleep_until(count * period_s + phase_s)
-                    call(self.now())
+                    due_s = count * period_s + phase_s
+                    self._let_pass(due_s)
+                    self.sleep_until(due_s)
+                    began_s = self.now()
+                    call(began_s)
+                    if self.observer is not None:
+                        self.observer(due_s, began_s, self.now())
                     count = max(count + 1, (self.now() - phase_s) // period_s)
             finally:
                 self._let_pass(inf)

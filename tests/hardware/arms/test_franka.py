@@ -75,6 +75,26 @@ def test_a_lost_link_is_said_and_recovery_connects_anew(arm, simulator):
         arm.recover()
 
 
+def test_an_arm_whose_link_was_just_lost_can_be_let_go_of(arm, clock, simulator):
+    stream(arm, clock, 20)
+    assert arm._motion is not None
+    simulator.close()
+    arm.close()
+
+
+def test_what_fails_beneath_the_sdk_is_a_lost_link_too(arm):
+    class Gone:
+        @property
+        def state(self):
+            raise RuntimeError("Net Exception")  # As franky did when its simulator was starved for seconds.
+
+    robot, arm._robot = arm._robot, Gone()
+    wait_until(lambda: arm._lost)
+    with pytest.raises(ConnectionError, match=r"Franka at 127.*: Net Exception"):
+        arm.read()
+    arm._robot = robot
+
+
 def test_tracking_ends_when_nobody_sends_references_any_more(arm, clock):
     stream(arm, clock, 20)
     assert arm._motion is not None

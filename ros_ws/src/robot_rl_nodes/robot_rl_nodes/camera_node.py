@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from hardware.cell import load_cell
 from hardware.clock import RealClock
@@ -21,7 +21,7 @@ from robot_rl_nodes.diagnostics import Health
 from robot_rl_nodes.frames import transforms
 from robot_rl_nodes.parameters import declare, parameter
 from robot_rl_nodes.ros import PRIORITY, qos, run_node
-from robot_rl_nodes.standard_messages import FrameMark, ImageWriter, camera_transform, to_mark
+from robot_rl_nodes.standard_messages import FrameMark, ImageWriter, camera_transform, to_camera_info, to_mark
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ def run(node: Any, stop: Event) -> None:
     camera = devices_for(cell, given.devices, Path(given.folder)).camera(given.camera)
     clock = RealClock()
     patiently(camera.connect, clock, stop)
-    frames, images = topics.FRAME.of(given.camera), topics.IMAGE.of(given.camera)
+    frames, images, infos = (topic.of(given.camera) for topic in (topics.FRAME, topics.IMAGE, topics.CAMERA_INFO))
     tell = node.create_publisher(JointState, frames.name, qos(frames))
     show = node.create_publisher(Image, images.name, qos(images))
+    explain = node.create_publisher(CameraInfo, infos.name, qos(infos))
     place, say_where = cell.cameras[given.camera].extrinsics, transforms(node, topics.TF_STATIC)
     if place is not None:
         say_where(camera_transform(clock.now(), given.camera, place))
     settings, write = cell.cameras[given.camera], ImageWriter(given.camera)
+    lens, size_px = settings.lens(getattr(camera, "lens", None)), (settings.width_px, settings.height_px)
     health, sent, look_s = Health(node, clock), -1, clock.now()
     take_priority(PRIORITY)
     while not stop.is_set():
@@ -59,6 +61,8 @@ def run(node: Any, stop: Event) -> None:
                 digest = zlib.crc32(frame.image.tobytes())
             tell.publish(to_mark(FrameMark(frame.stamp_s, sent, digest)))
             show.publish(write(frame.stamp_s, frame.image))
+            if lens is not None:
+                explain.publish(to_camera_info(frame.stamp_s, given.camera, lens, size_px))
             health.count()
         health.report(f"{settings.frames_per_s:g} frames/s wanted")
         look_s = max(look_s + 0.1 / settings.frames_per_s, clock.now())

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, TransformStamped, WrenchStamped
-from sensor_msgs.msg import Image, JointState, Joy
+from sensor_msgs.msg import CameraInfo, Image, JointState, Joy
 
-from hardware.camera_geometry import Extrinsics
+from hardware.camera_geometry import Extrinsics, Intrinsics
 from hardware.interfaces import ArmState, Gripper, Pose, TeleopSample
 from robot_rl_nodes.conversions import from_numbers, from_time, read, to_numbers, to_time, whole
 from robot_rl_nodes.topics import BASE_FRAME, EE_FRAME
@@ -137,3 +137,16 @@ def camera_transform(stamp_s: float, camera: str, place: Extrinsics) -> Transfor
     """``T_ee_camera`` or ``T_base_camera``."""
     parent = {"ee": EE_FRAME, "base": BASE_FRAME}[place.frame]
     return to_transform(stamp_s, parent, camera, place.pose)
+
+
+def to_camera_info(stamp_s: float, camera: str, lens: Intrinsics, size_px: tuple[int, int]) -> CameraInfo:
+    """How images of ``size_px`` (width, height) map, beside the one of this stamp: not rectified, by the model that ROS
+    calls plumb_bob."""
+    (fx, fy), (cx, cy) = lens.focal_px, lens.centre_px
+    message = CameraInfo(width=size_px[0], height=size_px[1], distortion_model="plumb_bob")
+    message.d = [float(k) for k in lens.distortion or (0.0,) * 5]
+    message.k = [fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    message.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    message.p = [fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    message.header.stamp, message.header.frame_id = to_time(stamp_s), camera
+    return message

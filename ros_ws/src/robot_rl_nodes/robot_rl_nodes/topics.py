@@ -44,6 +44,9 @@ POSE = "geometry_msgs/msg/PoseStamped"
 IMAGE = Topic(
     "camera/{camera}/image_raw", "sensor_msgs/msg/Image", "newest", "camera", 30.0, "rgb8, as the policy sees it"
 )
+CAMERA_INFO = Topic(
+    "camera/{camera}/camera_info", "sensor_msgs/msg/CameraInfo", "newest", "camera", 30.0, "how it maps, where known"
+)
 FRAME = Topic(
     "camera/{camera}/frame", JOINTS, "every", "camera", 30.0, "sequence and digest of the image of this stamp"
 )
@@ -65,8 +68,10 @@ RESET_PLAN = Topic("guard/reset_plan", JOINTS, "every", "actor", 0.0, "poses to 
 CLOCK = Topic("/clock", "rosgraph_msgs/msg/Clock", "newest", "twin or arm", 100.0, "the cell's clock")
 HEALTH = Topic("/diagnostics", DIAGNOSTICS, "every", "all", 1.0, "how each node is")
 
+PER_CAMERA = (IMAGE, CAMERA_INFO, FRAME)
 TOPICS = (
-    *(IMAGE, FRAME, TELEOP, TICK, STATUS, JOINT_STATES, EE_POSE, WRENCH, TARGET, TF, TF_STATIC),
+    *PER_CAMERA,
+    *(TELEOP, TICK, STATUS, JOINT_STATES, EE_POSE, WRENCH, TARGET, TF, TF_STATIC),
     *(COMMAND, RESET_PLAN, CLOCK, HEALTH),
 )
 
@@ -97,5 +102,5 @@ EPISODE_SERVICES = {"episode/start": TRIGGER, "episode/stop": TRIGGER, "episode/
 
 def recorded(cameras: Iterable[str]) -> list[str]:
     """Names of all topics, those of ``cameras`` among them."""
-    per_camera = [topic.of(camera).name for camera in cameras for topic in (IMAGE, FRAME)]
-    return [*per_camera, *(topic.name for topic in TOPICS if topic not in (IMAGE, FRAME))]
+    per_camera = [topic.of(camera).name for camera in cameras for topic in PER_CAMERA]
+    return [*per_camera, *(topic.name for topic in TOPICS if topic not in PER_CAMERA)]
