@@ -105,15 +105,16 @@ class GuardProcess:
         limits_profile: str = "collaborative",
         control_hz: float = 10.0,
         task: str = "",
+        teleop_speed: tuple[float, float] = (0.08, 0.6),
     ):
-        """``devices`` come connected; the clock must be real. ``control_hz`` and ``task`` as in :class:`Guard`."""
+        """``devices`` come connected; the clock must be real. The rest as in :class:`LocalRobot`."""
         if not isinstance(devices.clock, RealClock):
             raise TypeError(f"a guard process needs a real clock, not a {type(devices.clock).__name__}")
         self.clock = devices.clock
         self.times = TickTimes(cell.guard_period_s)
         self.clock.observer = self.times
         self.robot = LocalRobot(
-            *(devices.arm, devices.cameras, devices.teleop, cell, self.clock, limits_profile),
+            *(devices.arm, devices.cameras, devices.teleop, cell, self.clock, limits_profile, teleop_speed),
             black_box=folder / BLACK_BOX,
             control_hz=control_hz,
             task=task,
@@ -185,6 +186,7 @@ def guarding(
     realtime: bool = True,
     control_hz: float = 10.0,
     task: str = "",
+    teleop_speed: tuple[float, float] = (0.08, 0.6),
 ) -> Iterator[GuardProcess]:
     """Connect ``devices`` and guard them within; the arm is disarmed and everything closed at the end.
 
@@ -197,7 +199,7 @@ def guarding(
         if realtime and not take_priority():
             _LOG.warning("no real-time priority: grant it (ulimit -r %d) or expect late ticks under load", _PRIORITY)
         sys.setswitchinterval(_SWITCH_S)
-        process = GuardProcess(cell, devices, folder, limits_profile, control_hz, task)
+        process = GuardProcess(cell, devices, folder, limits_profile, control_hz, task, teleop_speed)
         gc.collect()
         gc.freeze()
         _LOG.info("guard of cell %r at %g Hz, socket %s", cell.name, cell.guard_hz, folder / SOCKET)

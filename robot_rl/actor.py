@@ -106,6 +106,9 @@ class Actor:
     def run(self, stopping: Stopping, max_steps: int | None = None) -> dict[str, Any]:
         """Step until the learner has enough, an episode ends after ``max_steps``, or asked to stop. What was done, for
         people."""
+        person: Any = getattr(getattr(self.env, "robot", None), "teleop", None)
+        if hasattr(person, "stopping"):  # Who is waited for may not come.
+            person.stopping = stopping
         try:
             while not (stopping.asked or self._enough(max_steps)):
                 self.acting = self.inbox.newest() or self.acting

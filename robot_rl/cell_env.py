@@ -1,4 +1,5 @@
-"""The environment of a real cell whose drivers and guard live in this process: what ``--cell FILE --task FILE`` make.
+"""The environment of a real cell: what ``--cell FILE --task FILE`` make, drivers and guard in this process. Over the
+cell's nodes :mod:`robot_rl_nodes.envs` makes the same.
 
 Nothing here knows when a task is done: the person at the teleop device says so by its success and failure buttons, or a
 success classifier does. Each episode begins when that person, having put the scene back, presses success; that press
@@ -7,7 +8,9 @@ also clears a stop of the guard (S11, S24), so nothing moves before it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,13 @@ from hardware.device_settings import TeleopSettings
 from hardware.devices import devices_of, runtime_folder
 from hardware.guard import EngageError
 from hardware.guard_process import LOCK, locked
-from hardware.interfaces import GuardMode, NoTeleop, ResetError
+from hardware.interfaces import Clock, GuardMode, NoTeleop, ResetError, TeleopDevice
 from hardware.local_robot import LocalRobot
 from hardware.teleop.labels import WithLabels
-from robot_rl.cell_task import CellTask, Start, load_task
+from robot_rl.cell_task import CellTask, Start, TaskFile, load_task
 from robot_rl.command import say
 from robot_rl.env import EnvOptions, RobotEnv
+from robot_rl.stopping import Stopping
 
 _POLL_S = 0.05
 
@@ -34,32 +38,34 @@ gymnasium.register("RealCell-v0", entry_point="robot_rl.cell_env:make", disable_
 class CellPerson(WithLabels):
     """The person at the teleop device, who is the cell's operator too."""
 
-    robot: LocalRobot
+    stopping: Stopping | None = None
+    """Of a program that ends where nothing is half done: here."""
+    permit: Callable[[], None]
+    """What their leave comes to: clears whatever stopped the arm, or raises :class:`hardware.guard.EngageError`."""
+
+    def __init__(self, device: TeleopDevice, clock: Clock) -> None:
+        super().__init__(device)
+        self._clock = clock
 
     def rest(self) -> None:
-        """Wait until the next episode may begin; a stop of the guard is cleared then."""
-        say("put the scene back; success begins the next episode: THE ARM MOVES (Ctrl-C twice ends here)")
+        """Wait until the next episode may begin; a stop of the guard is cleared then. KeyboardInterrupt where the
+        program is to end meanwhile."""
+        say("put the scene back; success begins the next episode: THE ARM MOVES (Ctrl-C ends here)")
         while True:
             self.forget()
             while self.verdict() != "success":
-                self.robot.clock.sleep_until(self.robot.clock.now() + _POLL_S)
+                if self.stopping is not None and self.stopping.asked:
+                    raise KeyboardInterrupt
+                self._clock.sleep_until(self._clock.now() + _POLL_S)
             try:
-                self._clear()
+                self.permit()
                 return
             except EngageError as refused:
                 say(f"not yet: {refused}; then press again")
 
     def new_episode(self, seed: int) -> None:
         self.forget()
-
-    def _clear(self) -> None:
-        robot = self.robot
-        if robot.guard.mode is GuardMode.HOLD:
-            robot.resume()
-        elif robot.guard.mode is GuardMode.FAULT:
-            if robot.arm_state.stopped:
-                robot.recover()
-            robot.guard.reset()
+        say("the episode runs; success or failure ends it")
 
 
 class CellEnv(RobotEnv):
@@ -100,22 +106,17 @@ def make(
     :class:`hardware.guard_process.GuardRunningError` where another process guards the arm.
     """
     settings, file = load_cell(cell), load_task(task)
-    settings.profile(file.limits_profile)
-    _require_sizes(settings, cameras, image_size)
-    _require_start(settings, file.start)
-    _require_button(settings.teleop)
     place = Path(folder) if folder else runtime_folder(settings.name)
     place.mkdir(parents=True, exist_ok=True)
     devices = devices_of(settings, place)
-    if isinstance(devices.teleop, NoTeleop):
-        raise ValueError(f"cell {settings.name!r} has no teleop device: nobody could begin an episode or stop the arm")
+    require(settings, file, devices.teleop, cameras, image_size)
     with ExitStack() as held:
         held.enter_context(locked(place / LOCK))
         devices.connect()
-        person, spec = CellPerson(devices.teleop), file.spec
-        speed = (spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz)
-        given = (spec.limits_profile, speed, place / "black_box", spec.control_hz, spec.name)
-        robot = person.robot = LocalRobot(devices.arm, devices.cameras, person, settings, devices.clock, *given)
+        person, spec = CellPerson(devices.teleop, devices.clock), file.spec
+        given = (spec.limits_profile, spec.teleop_speed, place / "black_box", spec.control_hz, spec.name)
+        robot = LocalRobot(devices.arm, devices.cameras, person, settings, devices.clock, *given)
+        person.permit = partial(_clear_stop, robot)
         held.callback(robot.close)
         held.callback(getattr(devices.clock, "close", lambda: None))  # No tick reads an arm that is closed.
         chosen = EnvOptions(
@@ -123,6 +124,27 @@ def make(
         )
         real = CellTask(file, lambda: robot.arm_state.T_base_ee)
         return CellEnv(held.pop_all(), robot, real, chosen, render_mode)
+
+
+def _clear_stop(robot: LocalRobot) -> None:
+    if robot.guard.mode is GuardMode.HOLD:
+        robot.resume()
+    elif robot.guard.mode is GuardMode.FAULT:
+        if robot.arm_state.stopped:
+            robot.recover()
+        robot.guard.reset()
+
+
+def require(
+    settings: Cell, file: TaskFile, teleop: TeleopDevice, cameras: tuple[str, ...] = (), image_size: int = 128
+) -> None:
+    """Raise ``ValueError``, one line, where the task cannot be done in this cell by a person at ``teleop``."""
+    settings.profile(file.limits_profile)
+    _require_sizes(settings, cameras, image_size)
+    _require_start(settings, file.start)
+    _require_button(settings.teleop)
+    if isinstance(teleop, NoTeleop):
+        raise ValueError(f"cell {settings.name!r} has no teleop device: nobody could begin an episode or stop the arm")
 
 
 def _require_start(settings: Cell, start: Start) -> None:
