@@ -20,6 +20,7 @@ ARGUMENTS = {
     "endpoint": ("", "where the learner listens; by default a socket that only you can reach"),
     "task": ("", "a real cell's task, a .toml file; by default the twin's that runs"),
     "env": ("", "gymnasium id of another environment over the topics, as module:Name-v0"),
+    "env_kwargs": ("{}", "further keyword arguments of the environment, as a JSON object"),
     "wait_for_start": ("false", "each episode begins when the operator calls episode/start"),
 }
 

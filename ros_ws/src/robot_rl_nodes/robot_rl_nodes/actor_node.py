@@ -13,6 +13,7 @@ from threading import Event
 from typing import Any
 
 from robot_rl.actor import act
+from robot_rl.command import Command
 from robot_rl.keys import actor_keys, default_endpoint
 from robot_rl.rollout import EnvSpec
 from robot_rl.stopping import Stopping
@@ -29,6 +30,7 @@ class ActorParameters:
     folder: str = parameter("", "where the processes of the cell meet; the cell's own by default")
     task: str = parameter("", "a real cell's task, a .toml file; by default the twin's that runs")
     env: str = parameter("robot_rl_nodes.envs:Cell-v0", "gymnasium id of the environment over the topics")
+    env_kwargs: str = parameter("{}", "further keyword arguments of the environment, as a JSON object")
     endpoint: str = parameter("", "where the learner listens; by default this machine's own")
     keys: str = parameter("", "folder with this actor's key pair and the learner's public key")
     key_name: str = parameter("actor", "name of this actor's key pair in that folder")
@@ -45,8 +47,8 @@ def run(node: Any, stop: Event) -> None:
         stopping.asked = stop.is_set()
         keys = actor_keys(Path(given.keys), given.key_name) if given.keys else None
         desk, say = OperatorDesk(node, given.wait_for_start, stopping), node.get_logger().info
-        wanted = {"cell": given.cell, "folder": given.folder, "task": given.task}
-        spec, spinning = EnvSpec(given.env, {name: value for name, value in wanted.items() if value}), Spinning(node)
+        own = {"cell": given.cell, "folder": given.folder} | ({"task": given.task} if given.task else {})
+        spec, spinning = EnvSpec(given.env, own | Command(env_kwargs=given.env_kwargs).further), Spinning(node)
         try:
             env = spec.make()
             env.task = desk.over(env.task)  # type: ignore[arg-type]

@@ -157,14 +157,16 @@ def learning(
     wait_for_start: bool = False,
     env: str = "",
     task: str = "",
+    env_kwargs: str = "{}",
 ) -> list[CommandSpec | NodeSpec]:
     """The learner, and the actor that acts for it in ``env``, at the two ends of a link at ``endpoint`` (this user's by
-    default). Both keep what they have in ``out``. ``task``: the .toml file of a real cell's; the twin's by default."""
+    default). Both keep what they have in ``out``. ``task``: the .toml file of a real cell's; the twin's by default.
+    ``env_kwargs``: further keyword arguments of the environment, as a JSON object."""
     link = endpoint or default_endpoint()
     words = ["--preset", preset, "--env-steps", str(env_steps), "--out", out, "--seed", str(seed), "--endpoint", link]
     words += ["--demos", demos] if demos else []
     acting: dict[str, str | float | bool] = {"cell": cell, "folder": str(folder), "out": out, "seed": seed}
-    acting |= {"env": env, "task": task, "endpoint": link, "wait_for_start": wait_for_start}
+    acting |= {"env_kwargs": env_kwargs, "env": env, "task": task, "endpoint": link, "wait_for_start": wait_for_start}
     return [
         CommandSpec(LEARNER, ("learner", *words), restarts=True),
         NodeSpec(ACTOR, "actor_node", acting),

@@ -48,7 +48,9 @@ class Up:
     endpoint: str | None = None
     """With the learner: where it listens; by default a socket that only you can reach."""
     env: str = ""
-    """With the learner: gymnasium id of the environment over the topics, as module:Name-v0; the twin's by default."""
+    """With the learner: gymnasium id of another environment over the topics, as module:Name-v0."""
+    env_kwargs: str = "{}"
+    """With the learner: further keyword arguments of the environment, as a JSON object: '{"cameras": ["wrist"]}'."""
     folder: Path | None = None
     """Where the processes meet (sockets, the guard's lock and black box); the cell's own by default."""
     log: Path | None = None
@@ -90,6 +92,7 @@ class Up:
 
     def nodes(self, out: Path) -> list[ProcessSpec]:
         """What to start. Raises ``ValueError`` for what cell or task do not have, and for demonstrations that lack."""
+        from robot_rl.command import Command
         from robot_rl.link_commands import LearnerCommand
         from robot_rl.presets import preset
         from robot_rl_nodes.node_table import is_file, learning, robot_nodes, twin_nodes
@@ -111,8 +114,9 @@ class Up:
                     "an environment of yours by --env module:Name-v0"
                 )
             LearnerCommand(preset=self.preset, config=preset(self.preset), demos=self.demos).require_folders()
+            further = Command(env_kwargs=self.env_kwargs).further
             run = (self.preset, self.env_steps, str(self.demos or ""), str(out), self.seed, self.endpoint or "")
-            nodes += learning(self.cell, folder, *run, env=self.env, task=task)
+            nodes += learning(self.cell, folder, *run, env=self.env, task=task, env_kwargs=json.dumps(further))
         return nodes
 
 
