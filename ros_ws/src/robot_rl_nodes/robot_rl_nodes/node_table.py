@@ -173,6 +173,11 @@ def learning(
     ]
 
 
+def recording(cell: str, cameras: str = "all", out: str = "bag") -> list[NodeSpec]:
+    """The recorder of all that the nodes say, into files in the folder ``out``."""
+    return [NodeSpec("recorder", "recorder_node", {"cell": cell, "cameras": cameras, "out": out}, True, stop_s=30.0)]
+
+
 def _cameras(cell: Cell, wanted: Sequence[str] | None) -> list[str]:
     if wanted is None:
         return list(cell.cameras)

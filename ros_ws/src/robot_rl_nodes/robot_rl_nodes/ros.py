@@ -78,6 +78,15 @@ def qos(topic: Topic) -> Any:
     return QoSProfile(depth=1 if topic.qos == "reliable" else 200)
 
 
+def on_loss(tell: Callable[[int], None]) -> Any:
+    """A subscription's ``event_callbacks`` that ``tell`` how many messages never came, each time it grows."""
+    try:
+        from rclpy.event_handler import SubscriptionEventCallbacks
+    except ImportError:  # Humble.
+        from rclpy.qos_event import SubscriptionEventCallbacks
+    return SubscriptionEventCallbacks(message_lost=lambda event: tell(event.total_count))
+
+
 class Spinning:
     """``node`` served by a thread of its own until :meth:`close`. What a callback raises is logged, and ``failed()``
     called: one bad message must not make a node deaf."""

@@ -53,6 +53,8 @@ class Up:
     """With the learner: further keyword arguments of the environment, as a JSON object: '{"cameras": ["wrist"]}'."""
     folder: Path | None = None
     """Where the processes meet (sockets, the guard's lock and black box); the cell's own by default."""
+    record: Path | None = None
+    """Also record all that the nodes say, into a new MCAP file in this folder."""
     log: Path | None = None
     """Twin: log every physics step here."""
     seed: int = 0
@@ -95,7 +97,7 @@ class Up:
         from robot_rl.command import Command
         from robot_rl.link_commands import LearnerCommand
         from robot_rl.presets import preset
-        from robot_rl_nodes.node_table import is_file, learning, robot_nodes, twin_nodes
+        from robot_rl_nodes.node_table import is_file, learning, recording, robot_nodes, twin_nodes
 
         cameras = {"all": None, "none": []}.get(self.cameras, [name.strip() for name in self.cameras.split(",")])
         folder = str(self.folder or "")
@@ -107,6 +109,8 @@ class Up:
         else:
             log = str(self.log or "")
             nodes += twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
+        if self.record is not None:
+            nodes += recording(self.cell, self.cameras, str(self.record))
         if self.with_learner:
             if self.what == "robot" and not (self.env or task):
                 raise ValueError(
