@@ -67,10 +67,25 @@ class Bag:
         self._writer, self._lock = RecordingWriter(path, {}, definitions=definition), Lock()
         self.count: Counter[str] = Counter()
         """Messages by topic."""
+        self.lost: Counter[str] = Counter()
+        """Of them those that never came, as far as their publishers number them."""
+        self._last: dict[tuple[str, bytes], int] = {}
 
-    def add(self, topic: str, message_type: str, stamp_s: float, data: bytes) -> None:
-        """One message, serialized, that came at ``stamp_s``."""
+    def add(
+        self,
+        topic: str,
+        message_type: str,
+        stamp_s: float,
+        data: bytes,
+        publisher: bytes = b"",
+        number: int | None = None,
+    ) -> None:
+        """One message, serialized, that came at ``stamp_s``; ``number``: which of its ``publisher``."""
         with self._lock:
+            if number is not None:
+                last = self._last.get((topic, publisher), number - 1)
+                self._last[topic, publisher] = number
+                self.lost[topic] += max(0, number - last - 1)  # It counts anew where it was started again.
             self.count[topic] += 1
             self._writer.write(topic, message_type, stamp_s, data, self.count[topic])
 
@@ -79,10 +94,11 @@ class Bag:
         with self._lock:
             self._writer.flush()
 
-    def close(self, lost: dict[str, int]) -> Path:
-        """Give the file its name; it says how many messages were ``lost`` by topic."""
+    def close(self) -> Path:
+        """Give the file its name; what was counted stands in it too."""
         with self._lock:
-            return self._writer.seal({"messages": dict(self.count), "lost": lost})
+            self.lost = +self.lost
+            return self._writer.seal({"messages": dict(self.count), "lost": dict(self.lost)})
 
 
 def put_in_order(part: Path) -> Path | None:
