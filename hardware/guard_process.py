@@ -73,15 +73,16 @@ class GuardProcess:
         limits_profile: str = "collaborative",
         control_hz: float = 10.0,
         task: str = "",
+        teleop_speed: tuple[float, float] = (0.08, 0.6),
     ):
-        """``devices`` come connected; the clock must be real, ``times`` its observer. ``control_hz`` and ``task`` as in
-        :class:`Guard`."""
+        """``devices`` come connected; the clock must be real, ``times`` its observer. The rest as in
+        :class:`LocalRobot`."""
         if not isinstance(devices.clock, RealClock):
             raise TypeError(f"a guard process needs a real clock, not a {type(devices.clock).__name__}")
         self.clock = devices.clock
         self.times = times
         self.robot = LocalRobot(
-            *(devices.arm, devices.cameras, devices.teleop, cell, self.clock, limits_profile),
+            *(devices.arm, devices.cameras, devices.teleop, cell, self.clock, limits_profile, teleop_speed),
             black_box=folder / BLACK_BOX,
             control_hz=control_hz,
             task=task,
@@ -147,6 +148,7 @@ def guarding(
     realtime: bool = True,
     control_hz: float = 10.0,
     task: str = "",
+    teleop_speed: tuple[float, float] = (0.08, 0.6),
 ) -> Iterator[GuardProcess]:
     """Connect ``devices`` and guard them within; the arm is disarmed and everything closed at the end.
 
@@ -157,7 +159,7 @@ def guarding(
     with locked(folder / LOCK):
         devices.connect()
         with keeping_time(devices.clock, cell.guard_period_s, realtime) as times:
-            process = GuardProcess(cell, devices, folder, times, limits_profile, control_hz, task)
+            process = GuardProcess(cell, devices, folder, times, limits_profile, control_hz, task, teleop_speed)
             _LOG.info("guard of cell %r at %g Hz, socket %s", cell.name, cell.guard_hz, folder / SOCKET)
             try:
                 yield process

@@ -12,7 +12,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,8 +59,10 @@ class RecordingWriter:
         metadata: Mapping[str, object],
         attachments: Mapping[str, bytes] | None = None,
         growing: Path | None = None,
+        definitions: Callable[[str], str] = definition,
     ) -> None:
-        self.path = path
+        """``definitions``: the ``ros2msg`` text of each type that is written."""
+        self.path, self._definitions = path, definitions
         self._part = growing or path.with_name(path.name + PART)
         for existing in (path, self._part):
             if existing.exists():
@@ -81,7 +83,7 @@ class RecordingWriter:
         self._add_metadata("header", metadata)
 
     def write(self, topic: str, message_type: str, stamp_s: float, data: bytes, sequence: int) -> None:
-        """Append one CDR message of ``message_type`` (a type of :mod:`hardware.ros_messages`) to the open chunk."""
+        """Append one CDR message of ``message_type`` to the open chunk."""
         channel = self._channels.get(topic)
         if channel is None:
             channel = self._register(topic, message_type)
@@ -132,7 +134,7 @@ class RecordingWriter:
 
     def _register(self, topic: str, message_type: str) -> int:
         if message_type not in self._schemas:
-            text = definition(message_type).encode()
+            text = self._definitions(message_type).encode()
             self._schemas[message_type] = self._mcap.register_schema(message_type, "ros2msg", text)
         self._channels[topic] = self._mcap.register_channel(topic, "cdr", self._schemas[message_type])
         return self._channels[topic]

@@ -1,6 +1,6 @@
 """A learner, and the actor that acts for it over a cell or a twin that runs.
 
-ros2 launch launch/actor.launch.py preset:=hil_serl demos:=demos out:=runs/peg
+ros2 launch launch/actor.launch.py cell:=my_cell.toml task:=my_task.toml demos:=demos out:=runs/peg
 """
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -18,7 +18,9 @@ ARGUMENTS = {
     "out": ("runs/ros", "folder of the run; one that was begun goes on"),
     "seed": ("0", "seed of everything random"),
     "endpoint": ("", "where the learner listens; by default a socket that only you can reach"),
-    "env": ("", "gymnasium id of the environment over the topics, as module:Name-v0; the twin's by default"),
+    "task": ("", "a real cell's task, a .toml file; by default the twin's that runs"),
+    "env": ("", "gymnasium id of another environment over the topics, as module:Name-v0"),
+    "env_kwargs": ("{}", "further keyword arguments of the environment, as a JSON object"),
     "wait_for_start": ("false", "each episode begins when the operator calls episode/start"),
 }
 

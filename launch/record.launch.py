@@ -1,24 +1,24 @@
-"""Record what the nodes say into an MCAP bag, ticks, commands and images included; needs ros2 bag.
+"""Record what the nodes say into MCAP files, ticks, commands and images included.
 
-ros2 launch launch/record.launch.py out:=bags/monday cameras:=front,wrist
+ros2 launch launch/record.launch.py cell:=my_cell.toml out:=bags
 """
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
-from robot_rl_nodes.topics import recorded
+from robot_rl_nodes.launching import actions
+from robot_rl_nodes.node_table import recording
 
 ARGUMENTS = {
-    "out": ("bag", "folder of the bag; it must not exist yet"),
-    "cameras": ("front,wrist", "cameras to record, separated by commas"),
+    "cell": ("twin", "cell by name, or the path of its .toml file"),
+    "cameras": ("all", "cameras to record, separated by commas: all, none, or names in the cell file"),
+    "out": ("bag", "folder; each start begins a new file there"),
 }
 
 
 def start(context):
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    names = recorded([name for name in given["cameras"].split(",") if name])
-    return [ExecuteProcess(cmd=["ros2", "bag", "record", "-s", "mcap", "-o", given["out"], *names], output="screen")]
+    return actions(recording(**{name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}))
 
 
 def generate_launch_description():

@@ -1,6 +1,6 @@
 """A real cell: its camera nodes, its teleop node, and the guarded arm.
 
-ros2 launch launch/robot.launch.py cell:=my_cell.toml task:=peg_insertion
+ros2 launch launch/robot.launch.py cell:=my_cell.toml task:=my_task.toml
 """
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
@@ -12,9 +12,9 @@ from robot_rl_nodes.node_table import robot_nodes
 
 ARGUMENTS = {
     "cell": ("twin", "cell by name, or the path of its .toml file"),
-    "task": ("", "what the arm is to do, by its name in the cell file"),
-    "profile": ("collaborative", "limits of the cell to enforce"),
-    "control_hz": ("10.0", "rate at which an actor will command"),
+    "task": ("", "the task's .toml file, or a name in the cell file"),
+    "profile": ("", "limits of the cell to enforce; those that the task's file names, or else collaborative"),
+    "control_hz": ("0.0", "rate at which an actor will command; the task file's, or else 10"),
 }
 
 

@@ -25,6 +25,8 @@ TWIN = "sim"
 """The module whose import registers the twin's tasks. Reached by name: this package does not know the twin."""
 REAL_CELL = "robot_rl.cell_env:RealCell-v0"
 """Made of a cell's file and a task's."""
+ROS_CELL = "robot_rl_nodes.envs:Cell-v0"
+"""The same over nodes that run, or the twin's task where these are its nodes. By name too."""
 
 
 @dataclass(kw_only=True)
@@ -38,6 +40,8 @@ class Command:
     cell: Path | None = None
     """A real cell's .toml file: --task is then a .toml file too (docs/new-task.md), and the person at the teleop device
     demonstrates, corrects, and says what succeeded."""
+    ros: bool = False
+    """Over the ROS 2 nodes that run (`robot-rl up`): those of --cell, or the twin's."""
     env_kwargs: str = "{}"
     """Further keyword arguments of the environment, as a JSON object."""
     cameras: tuple[str, ...] = ()
@@ -91,13 +95,14 @@ class Command:
 
         if self.env is not None:
             return EnvSpec(self.env, self.further)
-        if self.cell is not None:
-            seen = {"cameras": self.cameras, "image_size": self.image_size} if self.cameras else {}
-            files = {"cell": str(self.cell.resolve()), "task": str(Path(self.task).resolve())}
-            return EnvSpec(REAL_CELL, {**files, **seen, **kwargs, **self.further})
         if self.cameras:
-            kwargs |= {"cameras": self.cameras, "image_size": self.image_size, "frame": "base", "tracked": False}
-        return EnvSpec(task_id(self.task), {**kwargs, **self.further})
+            kwargs |= {"cameras": self.cameras, "image_size": self.image_size}
+        if self.cell is not None:
+            files = {"cell": str(self.cell.resolve()), "task": str(Path(self.task).resolve())}
+            return EnvSpec(ROS_CELL if self.ros else REAL_CELL, {**files, **kwargs, **self.further})
+        if self.cameras:
+            kwargs |= {"frame": "base", "tracked": False}
+        return EnvSpec(ROS_CELL if self.ros else task_id(self.task), {**kwargs, **self.further})
 
     @property
     def further(self) -> dict[str, Any]:
@@ -126,8 +131,13 @@ class Command:
 
     @property
     def scripted(self) -> bool:
-        """Whether the person is the twin's."""
-        return self.env is None and self.cell is None
+        """Whether the person is the twin's, in this process."""
+        return self.env is None and not self.alone
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one robot, in real time: no other process may have it too."""
+        return self.ros or self.cell is not None
 
 
 def task_ids() -> dict[str, str]:

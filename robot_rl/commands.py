@@ -164,7 +164,7 @@ class Evaluate(Command):
         if self.out is not None and (self.out / DECLARED).exists():
             raise ValueError(f"'{self.out}' holds a final test declared before training: give another --out")
         policy, interface = load_policy(self.policy, self.base)
-        own = None if self.task or self.cell else spec_of_run(self.policy, self.env)
+        own = None if self.task or self.alone else spec_of_run(self.policy, self.env)
         self.task = self.task or interface.task
         spec = dataclasses.replace(own, kwargs={**own.kwargs, **self.further}) if own else self.env_spec()
         env = spec.make()
@@ -172,13 +172,13 @@ class Evaluate(Command):
         how = (self.episodes, self.seed, not self.stochastic)
         pictures = None if self.out is None else self.out / FAILURES
         try:
-            if self.cell is not None:  # One robot, and a person who is to read what it says.
+            if self.alone:  # And a person who is to read what it says.
                 if pictures is not None:
                     drop_pictures(pictures)
                 result = evaluate(env, spec, policy, *how, pictures=pictures)
         finally:
             env.close()
-        if self.cell is None:
+        if not self.alone:
             result = evaluate_in_processes(self.policy, spec, *how, self.workers, self.base, pictures=pictures)
         found = evaluation_summary(result)
         if self.out is not None:

@@ -27,6 +27,8 @@ class LearnerCommand(Configured):
 
     task: Annotated[str, tyro.conf.Suppress] = ""
     env: Annotated[str | None, tyro.conf.Suppress] = None
+    cell: Annotated[Path | None, tyro.conf.Suppress] = None
+    ros: Annotated[bool, tyro.conf.Suppress] = False
     env_kwargs: Annotated[str, tyro.conf.Suppress] = "{}"
     demos: Path | None = None
     """Recorded demonstrations: a folder or one file (`robot-rl record` makes them)."""

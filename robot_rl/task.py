@@ -45,6 +45,11 @@ class TaskSpec:
     def action_dim(self) -> int:
         return 7 if self.gripper else 6
 
+    @property
+    def teleop_speed(self) -> tuple[float, float]:
+        """Of the person's target at full deflection, per axis, m/s and rad/s: what action 1 of every step comes to."""
+        return self.max_step_m * self.control_hz, self.max_step_rad * self.control_hz
+
 
 class Task(Protocol):
     """One task in one cell. Nothing it returns to the policy is privileged."""

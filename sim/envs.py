@@ -90,10 +90,8 @@ def _robot(
     arm.connect()
     for view in views.values():
         view.connect()
-    teleop_speed = (spec.max_step_m * spec.control_hz, spec.max_step_rad * spec.control_hz)
-    return LocalRobot(
-        arm, views, device, cell, clock, spec.limits_profile, teleop_speed, control_hz=spec.control_hz, task=spec.name
-    )
+    given = (spec.limits_profile, spec.teleop_speed)
+    return LocalRobot(arm, views, device, cell, clock, *given, control_hz=spec.control_hz, task=spec.name)
 
 
 def _reference(takeover: Any) -> ReferenceValue | None:

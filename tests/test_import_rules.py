@@ -27,6 +27,7 @@ COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "robot_rl/cell_console.py": ("robot_rl", "hardware"),
     "robot_rl/cell_env.py": ("robot_rl", "hardware"),
     "robot_rl/cell_live.py": ("robot_rl", "hardware"),
+    "robot_rl/cell_person.py": ("robot_rl", "hardware"),
     "robot_rl/cell_scene.py": ("robot_rl.console", "hardware"),
     "robot_rl/cell_task.py": ("robot_rl", "hardware.interfaces", "hardware.geometry", "hardware.toml_dataclass"),
     "sim/commands.py": ("sim", "hardware", "robot_rl"),

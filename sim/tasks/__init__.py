@@ -22,10 +22,16 @@ SCENES = {"board_on_table": "sim.tasks.board:BoardOnTable", "board_in_hand": "si
 
 
 def make_task(name: str, **options: Any) -> TwinTask:
-    """The task called ``name``, in a world of its own; ``ValueError`` names the nearest one otherwise."""
+    """The task called ``name``, in a world of its own; raises as :func:`task_class`."""
+    return task_class(name)(**options)
+
+
+def task_class(name: str) -> type[TwinTask]:
+    """Of the task called ``name``; ``ValueError`` names the nearest one where there is none."""
     known = {**TASKS, **SCENES}
     if name not in known:
         near = get_close_matches(name, TASKS, 1, cutoff=0.0)[0]
         raise ValueError(f"no task {name!r} in the twin; did you mean {near!r}? There are {', '.join(TASKS)}")
     module, _, cls = known[name].partition(":")
-    return getattr(import_module(module), cls)(**options)
+    found: type[TwinTask] = getattr(import_module(module), cls)
+    return found

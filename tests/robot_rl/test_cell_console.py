@@ -21,7 +21,8 @@ from hardware.devices import runtime_folder
 from hardware.geometry import pose_inverse, pose_multiply, xyzw_from_wxyz
 from hardware.interfaces import GuardMode, Pose
 from robot_rl.cell_console import CellStage, newest_metrics
-from robot_rl.cell_env import BEGIN, CellEnv, make
+from robot_rl.cell_env import CellEnv, make
+from robot_rl.cell_person import BEGIN
 from robot_rl.cell_scene import SURROUNDINGS, CellScene
 from robot_rl.console.broadcast import SOCKET, wait_for
 from robot_rl.console.link import PACKET_BYTES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robot_rl.command import Command
+from robot_rl.command import ROS_CELL, Command
 
 
 def test_a_task_takes_the_commands_arguments_and_the_persons_over_them() -> None:
@@ -30,3 +30,12 @@ def test_arguments_that_are_no_json_object_are_refused(text: str) -> None:
 def test_an_unknown_task_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="no task 'peg_insert'; did you mean 'peg_insertion'"):
         Command(task="peg_insert").env_spec()
+
+
+def test_over_nodes_it_is_the_cells_task_or_that_of_the_twin_that_runs(tmp_path):
+    cell, task = tmp_path / "cell.toml", tmp_path / "task.toml"
+    real = Command(ros=True, cell=cell, task=str(task), cameras=("wrist",)).env_spec()
+    seen = {"cameras": ("wrist",), "image_size": 64}
+    assert (real.id, real.kwargs) == (ROS_CELL, {"cell": str(cell), "task": str(task), **seen})
+    twin = Command(ros=True, cameras=("wrist",)).env_spec()
+    assert (twin.id, twin.kwargs) == (ROS_CELL, {**seen, "frame": "base", "tracked": False})

@@ -68,7 +68,9 @@ def many(count: int) -> st.SearchStrategy[tuple[float, ...]]:
 poses = st.builds(Pose, many(3), many(4))
 grippers, sources, modes = st.sampled_from(Gripper), st.sampled_from(Source), st.sampled_from(GuardMode)
 arms = st.integers(0, 8).flatmap(
-    lambda n: st.builds(ArmState, stamp, poses, many(6), many(n), many(n), many(6), number, st.just(""))
+    lambda n: st.builds(
+        ArmState, stamp, poses, many(6), many(n), many(n), many(6), number, st.sampled_from(["", "reflex"])
+    )
 )
 references = st.builds(ArmReference, poses, many(6), number)
 refusals = st.lists(

@@ -28,7 +28,12 @@ def arguments(name: str) -> dict[str, tuple[str, str]]:
     raise AssertionError(f"{name}.launch.py has no ARGUMENTS")
 
 
-TABLES = {"robot": node_table.robot_nodes, "twin": node_table.twin_nodes, "actor": node_table.learning}
+TABLES = {
+    "robot": node_table.robot_nodes,
+    "twin": node_table.twin_nodes,
+    "actor": node_table.learning,
+    "record": node_table.recording,
+}
 
 
 @pytest.mark.parametrize(("name", "takes"), TABLES.items())
@@ -45,7 +50,7 @@ def test_launch_is_no_package_of_ours():
 
 
 def test_all_topics_are_recorded():
-    names = recorded(["front", "wrist"])
+    names = [topic.name for topic in recorded(["front", "wrist"])]
     assert len(names) == len(TOPICS) + len(PER_CAMERA)
     assert "camera/wrist/image_raw" in names
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from robot_rl_nodes.node_table import GUARD, NodeSpec, learning, robot_nodes, twin_nodes
 from robot_rl_nodes.supervisor import MAX_RESTARTS, WATCH_S, NodeDied, Supervisor
 from robot_rl_nodes.up_command import Up
+from tests.robot_rl.cell_rig import files as files_in
 
 LIVES = """
 import signal, sys, time
@@ -39,8 +41,8 @@ class Script(NodeSpec):
 def supervise(tmp_path):
     started = []
 
-    def make(*nodes: NodeSpec) -> Supervisor:
-        supervisor = Supervisor(nodes, tmp_path, said.append)
+    def make(*nodes: NodeSpec, heard: tuple[str, ...] = ()) -> Supervisor:
+        supervisor = Supervisor(nodes, tmp_path, said.append, heard)
         started.append(supervisor)
         supervisor.start()
         return supervisor
@@ -144,11 +146,30 @@ def test_a_camera_that_the_cell_does_not_have_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("what", "says"), [("robot", "over ROS a real cell has no task"), ("twin", "begins with demonstrations")]
+    ("what", "says"), [("robot", "Give its --task as a .toml file"), ("twin", "begins with demonstrations")]
 )
 def test_a_learner_with_nothing_to_learn_from_is_refused_before_anything_starts(what, says, tmp_path):
     with pytest.raises(ValueError, match=says):
         Up(what=what, with_learner=True).nodes(tmp_path)
+
+
+def test_a_task_file_says_what_the_guard_allows_and_the_actor_does(tmp_path):
+    cell, task = (Path(path) for path in files_in(tmp_path).values())
+    task.write_text(task.read_text().replace("max_steps = 60", "max_steps = 60\ncontrol_hz = 5.0"))
+    up = Up(what="robot", cell=str(cell), task=str(task), with_learner=True, preset="rlpd_paper")
+    nodes = {node.name: node for node in up.nodes(tmp_path)}
+    guard, actor = nodes[GUARD].parameters, nodes["actor"].parameters
+    assert (guard["task"], guard["profile"], guard["control_hz"]) == ("touch", "collaborative", 5.0)
+    assert guard["teleop_m_s"] == pytest.approx(0.04), "what a policy's largest steps come to"
+    assert (actor["task"], actor["env"]) == (str(task), "")
+    with pytest.raises(ValueError, match=r"profile and control_hz stand in '.*touch.toml'"):
+        robot_nodes(str(cell), str(task), profile="collaborative")
+
+
+def test_what_a_node_says_to_people_is_passed_on(supervise, tmp_path):
+    supervisor = supervise(Script("actor", "actor_node", source="print('put the scene back')"), heard=("actor",))
+    supervisor.run(Event(), until="actor")
+    assert supervise.said == ["put the scene back"]
 
 
 def test_learner_and_actor_meet_at_one_place_and_only_the_learner_is_started_again():

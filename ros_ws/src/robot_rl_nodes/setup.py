@@ -3,7 +3,7 @@
 from setuptools import setup
 
 NAME = "robot_rl_nodes"
-NODES = ("camera_node", "teleop_node", "arm_node", "twin_node", "actor_node")
+NODES = ("camera_node", "teleop_node", "arm_node", "twin_node", "actor_node", "recorder_node")
 
 setup(
     name=NAME,

@@ -12,14 +12,14 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from hardware.guard_process import take_priority
 from robot_rl.actor import act
+from robot_rl.command import Command
 from robot_rl.keys import actor_keys, default_endpoint
 from robot_rl.rollout import EnvSpec
 from robot_rl.stopping import Stopping
 from robot_rl_nodes.operator_desk import OperatorDesk
 from robot_rl_nodes.parameters import declare, parameter
-from robot_rl_nodes.ros import PRIORITY, Spinning, run_node
+from robot_rl_nodes.ros import Spinning, run_node
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class ActorParameters:
 
     cell: str = parameter("twin", "cell by name, or the path of its .toml file")
     folder: str = parameter("", "where the processes of the cell meet; the cell's own by default")
+    task: str = parameter("", "a real cell's task, a .toml file; by default the twin's that runs")
     env: str = parameter("robot_rl_nodes.envs:Cell-v0", "gymnasium id of the environment over the topics")
+    env_kwargs: str = parameter("{}", "further keyword arguments of the environment, as a JSON object")
     endpoint: str = parameter("", "where the learner listens; by default this machine's own")
     keys: str = parameter("", "folder with this actor's key pair and the learner's public key")
     key_name: str = parameter("actor", "name of this actor's key pair in that folder")
@@ -45,16 +47,16 @@ def run(node: Any, stop: Event) -> None:
         stopping.asked = stop.is_set()
         keys = actor_keys(Path(given.keys), given.key_name) if given.keys else None
         desk, say = OperatorDesk(node, given.wait_for_start, stopping), node.get_logger().info
-        spec, spinning = EnvSpec(given.env, {"cell": given.cell, "folder": given.folder}), Spinning(node)
+        own = {"cell": given.cell, "folder": given.folder} | ({"task": given.task} if given.task else {})
+        spec, spinning = EnvSpec(given.env, own | Command(env_kwargs=given.env_kwargs).further), Spinning(node)
         try:
             env = spec.make()
-            take_priority(PRIORITY)
             env.task = desk.over(env.task)  # type: ignore[arg-type]
             endpoint, whose = given.endpoint or default_endpoint(), {"seed": given.seed, "actor": given.actor}
             done = act(Path(given.out), env, spec, endpoint, stopping, keys, say=say, **whose)
             say("  ".join(f"{key} {value}" for key, value in done.items()))
         except KeyboardInterrupt:
-            say("stopped while waiting for episode/start")
+            say("stopped while waiting for the operator")
         finally:
             spinning.close()
 

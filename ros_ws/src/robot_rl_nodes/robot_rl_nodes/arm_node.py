@@ -31,9 +31,9 @@ class ArmParameters:
     folder: str = parameter("", "lock, socket and black box; the cell's own by default")
     profile: str = parameter("collaborative", "limits of the cell to enforce")
     task: str = parameter("", "what the arm is to do, by its name in the cell file")
-    control_hz: float = parameter(
-        10.0, "rate at which an actor will command; without commands the guard holds", 1.0, 100.0
-    )
+    control_hz: float = parameter(10.0, "rate of an actor's commands; without them the guard holds", 1.0, 100.0)
+    teleop_m_s: float = parameter(0.08, "speed of the person's target at full deflection, per axis", 0.001, 1.0)
+    teleop_rad_s: float = parameter(0.6, "the same for rotation", 0.01, 6.0)
     teleop: bool = parameter(True, "whether a teleop node belongs to the cell")
     cameras: str = parameter("", "cameras that must stream, separated by commas")
     realtime: bool = parameter(True, "ask the system for real-time scheduling")
@@ -44,9 +44,7 @@ def run(node: Any, stop: Event) -> None:
     """Guard until ``stop``; then the arm is brought to rest."""
     given = declare(node, ArmParameters)
     cell, clock = load_cell(given.cell), RealClock()
-    cell.whole_arm(
-        given.profile, given.task
-    )  # Raises for a profile or an arm that there is not, before anything moves.
+    cell.whole_arm(given.profile, given.task)  # Raises for what there is not, before anything moves.
     own = devices_for(cell, given.devices, Path(given.folder))
     inbox = GuardInbox(node, clock)
     names = [name.strip() for name in given.cameras.split(",") if name.strip()]
@@ -56,7 +54,8 @@ def run(node: Any, stop: Event) -> None:
     teleop = TopicTeleop(node, clock, inbox.corrupt) if given.teleop else own.teleop
     spinning = Spinning(node, inbox.corrupt)
     devices = PatientDevices(own.arm, teleop, cameras, clock, stop)
-    limits = (given.profile, given.realtime, given.control_hz, given.task)
+    speed = (given.teleop_m_s, given.teleop_rad_s)
+    limits = (given.profile, given.realtime, given.control_hz, given.task, speed)
     try:
         with guarding(cell, devices, own.folder, *limits) as process:
             voice = GuardVoice(node, process, publish_clock=given.clock)

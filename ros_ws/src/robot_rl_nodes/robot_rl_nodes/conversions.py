@@ -29,7 +29,7 @@ from hardware.interfaces import (
 
 _POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
 _TWIST = ("vx", "vy", "vz", "wx", "wy", "wz")
-_REFUSAL, _REASON = "refusal.", "reason."
+_REFUSAL, _REASON, _STOPPED = "refusal.", "reason.", "arm.stopped."
 _NANO = 1_000_000_000
 
 
@@ -115,7 +115,7 @@ def _tick_names(joints: int) -> tuple[str, ...]:
 
 
 def to_tick(tick: Tick) -> JointState:
-    """A tick as named numbers; each refusal adds one, and so does a reason, which is all name."""
+    """A tick as named numbers; each refusal adds one, and so does each reason, which is all name."""
     arm, executed, session = tick
     target, reference = executed.target, executed.reference
     names = list(_tick_names(len(arm.joint_positions_rad)))
@@ -129,9 +129,10 @@ def to_tick(tick: Tick) -> JointState:
     for refusal in executed.refusals:
         names += [f"{_REFUSAL}{refusal.limit}.{int(refusal.source)}"]
         values += [refusal.amount]
-    if executed.reason:
-        names += [_REASON + executed.reason]
-        values += [0.0]
+    for kind, words in ((_REASON, executed.reason), (_STOPPED, arm.stopped)):
+        if words:
+            names += [kind + words]
+            values += [0.0]
     return to_numbers(executed.stamp_s, names, values)
 
 
@@ -148,6 +149,7 @@ def from_tick(message: JointState) -> Tick:
         wrench=values[15:21],
         joint_positions_rad=values[21 : 21 + joints],
         joint_velocities_rad_s=values[21 + joints : 21 + 2 * joints],
+        stopped=_words(numbers, _STOPPED),
     )
     values = values[21 + 2 * joints :]
     executed = ExecutedCommand(
@@ -157,10 +159,14 @@ def from_tick(message: JointState) -> Tick:
         mode=GuardMode(whole(values[4])),
         target=Pose(values[5:8], values[8:12]),
         reference=ArmReference(Pose(values[12:15], values[15:19]), values[19:25], values[25]),
-        reason=next((name.removeprefix(_REASON) for name in numbers if name.startswith(_REASON)), ""),
+        reason=_words(numbers, _REASON),
         refusals=tuple(_refusal(name, numbers[name]) for name in numbers if name.startswith(_REFUSAL)),
     )
     return Tick(arm, executed, whole(values[0]))
+
+
+def _words(numbers: Mapping[str, float], kind: str) -> str:
+    return next((name.removeprefix(kind) for name in numbers if name.startswith(kind)), "")
 
 
 def _refusal(name: str, amount: float) -> Refusal:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import distributions
 from importlib.resources import files
 from importlib.util import find_spec
@@ -82,9 +83,10 @@ class Spinning:
     """``node`` served by a thread of its own until :meth:`close`. What a callback raises is logged, and ``failed()``
     called: one bad message must not make a node deaf."""
 
-    def __init__(self, node: Any, failed: Callable[[], None] = lambda: None):
+    def __init__(self, node: Any, failed: Callable[[], None] = lambda: None, events: bool = True):
+        """``events`` False: by the slower executor, where one of events would do."""
         self.node, self._failed = node, failed
-        self._executor, self._stop = _executor(), Event()
+        self._executor, self._stop = _executor(events), Event()
         self._executor.add_node(node)
         self._thread = Thread(target=self._spin, name=f"{node.get_name()} spins", daemon=True)
         self._thread.start()
@@ -112,14 +114,15 @@ class Spinning:
                 self._failed()
 
 
-def _executor() -> Any:
-    try:
-        from rclpy.experimental import EventsExecutor
-    except ImportError:
-        from rclpy.executors import SingleThreadedExecutor
+def _executor(events: bool) -> Any:
+    if events:
+        with suppress(ImportError):
+            from rclpy.experimental import EventsExecutor
 
-        return SingleThreadedExecutor()
-    return EventsExecutor()
+            return EventsExecutor()
+    from rclpy.executors import SingleThreadedExecutor
+
+    return SingleThreadedExecutor()
 
 
 def run_node(name: str, run: Callable[[Any, Event], None]) -> int:

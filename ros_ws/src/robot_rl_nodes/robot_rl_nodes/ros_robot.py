@@ -18,7 +18,16 @@ from std_srvs.srv import Trigger
 from hardware.camera_watch import CameraWatch
 from hardware.cell import Cell
 from hardware.clock import RealClock
-from hardware.interfaces import ArmCommand, CameraFrame, Clock, GuardMode, ResetError, ResetPlan, RobotObservation
+from hardware.guard import EngageError
+from hardware.interfaces import (
+    ArmCommand,
+    CameraFrame,
+    Clock,
+    GuardMode,
+    ResetError,
+    ResetPlan,
+    RobotObservation,
+)
 from hardware.step_log import StepLog
 from robot_rl_nodes import topics
 from robot_rl_nodes.conversions import Proposal, Tick, from_tick, to_plan, to_proposal
@@ -135,9 +144,14 @@ class RosRobot:
         """What the guard last said of itself: mode, reason, session, ..."""
         return self._status
 
+    @property
+    def tick(self) -> Tick:
+        """The newest. Raises ``ConnectionError`` before the first."""
+        return self._newest()[0]
+
     def ask(self, do: str) -> str:
-        """One of the guard's services; what it says. Raises ``RuntimeError`` with its refusal, ``ConnectionError``
-        where nobody answers."""
+        """One of the guard's services; what it says. Raises :class:`hardware.guard.EngageError` with its refusal,
+        ``ConnectionError`` where nobody answers."""
         future = self._services[do].call_async(Trigger.Request())
         answered = Condition()
 
@@ -151,7 +165,7 @@ class RosRobot:
                 raise ConnectionError(f"guard/{do} does not answer; is arm_node running?")
         answer = future.result()
         if not answer.success:
-            raise RuntimeError(f"the guard refuses to {do}: {answer.message}")
+            raise EngageError(f"the guard refuses to {do}: {answer.message}")
         return str(answer.message)
 
     def close(self) -> None:

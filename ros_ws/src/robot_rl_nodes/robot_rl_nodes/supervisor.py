@@ -14,8 +14,6 @@ from robot_rl_nodes.node_table import GUARD, ProcessSpec
 
 WATCH_S = 0.1
 MAX_RESTARTS, RESTART_WINDOW_S = 5, 60.0
-GUARD_STOP_S, STOP_S = 6.0, 5.0
-"""How long the guard may take to bring the arm to rest, and the others to end."""
 
 
 class NodeDied(RuntimeError):
@@ -25,8 +23,12 @@ class NodeDied(RuntimeError):
 class Supervisor:
     """Runs ``nodes`` until told to stop. Each has its log in ``logs``; ``say`` is told what happens."""
 
-    def __init__(self, nodes: Sequence[ProcessSpec], logs: Path, say: Callable[[str], None]):
+    def __init__(
+        self, nodes: Sequence[ProcessSpec], logs: Path, say: Callable[[str], None], heard: Collection[str] = ()
+    ):
+        """What the nodes ``heard`` log is said too: they speak to whoever sits here."""
         self.nodes, self.logs, self._say = nodes, logs, say
+        self._heard = dict.fromkeys(heard, 0)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.restarts: dict[str, deque[float]] = {node.name: deque(maxlen=MAX_RESTARTS) for node in nodes}
         logs.mkdir(parents=True, exist_ok=True)
@@ -40,25 +42,27 @@ class Supervisor:
         """Watch until ``stop`` is set, or the node ``until`` has done what it was for (its exit code is 0). Those in
         ``done`` may be done before it. Raises :class:`NodeDied`."""
         while not stop.wait(WATCH_S):
+            self._pass_on()
             for node in self.nodes:
                 code = self.processes[node.name].poll()
                 if code == 0 and node.name == until:
+                    self._pass_on()
                     return
                 if code is not None and not (code == 0 and node.name in done):
                     self._ended(node, code)
 
     def stop(self) -> None:
         """The guard first, so that the arm is held; then all others, the last started first."""
-        guards = [node.name for node in self.nodes if node.name == GUARD]
-        others = [node.name for node in reversed(self.nodes) if node.name != GUARD]
-        for names, seconds in ((guards, GUARD_STOP_S), (others, STOP_S)):
-            for name in names:
-                if name in self.processes and self.processes[name].poll() is None:
-                    self.processes[name].send_signal(signal.SIGTERM)
-                    self.processes[name].send_signal(signal.SIGCONT)
-            deadline_s = time.monotonic() + seconds
-            for name in names:
-                self._end(name, deadline_s)
+        guards = [node for node in self.nodes if node.name == GUARD]
+        others = [node for node in reversed(self.nodes) if node.name != GUARD]
+        for nodes in (guards, others):
+            for node in nodes:
+                if node.name in self.processes and self.processes[node.name].poll() is None:
+                    self.processes[node.name].send_signal(signal.SIGTERM)
+                    self.processes[node.name].send_signal(signal.SIGCONT)
+            told_s = time.monotonic()
+            for node in nodes:
+                self._end(node.name, told_s + node.stop_s)
 
     def _start(self, node: ProcessSpec) -> None:
         with (self.logs / f"{node.name}.log").open("ab") as log:
@@ -79,6 +83,15 @@ class Supervisor:
         times.append(now)
         self._say(f"{how}; starting it again")
         self._start(node)
+
+    def _pass_on(self) -> None:
+        for name in self._heard.keys() & self.processes.keys():
+            with (self.logs / f"{name}.log").open("rb") as log:
+                log.seek(self._heard[name])
+                whole = log.read().rpartition(b"\n")[0]
+            if whole:
+                self._heard[name] += len(whole) + 1
+                self._say(whole.decode(errors="replace"))
 
     def last_words(self, name: str) -> str:
         """The last line of a node's log."""

@@ -100,7 +100,7 @@ EPISODE_SERVICES = {"episode/start": TRIGGER, "episode/stop": TRIGGER, "episode/
 """Of the actor. A label is true for success; it ends the episode."""
 
 
-def recorded(cameras: Iterable[str]) -> list[str]:
-    """Names of all topics, those of ``cameras`` among them."""
-    per_camera = [topic.of(camera).name for camera in cameras for topic in PER_CAMERA]
-    return [*per_camera, *(topic.name for topic in TOPICS if topic not in PER_CAMERA)]
+def recorded(cameras: Iterable[str]) -> list[Topic]:
+    """All rows, those of ``cameras`` among them."""
+    per_camera = [topic.of(camera) for camera in cameras for topic in PER_CAMERA]
+    return [*per_camera, *(topic for topic in TOPICS if topic not in PER_CAMERA)]

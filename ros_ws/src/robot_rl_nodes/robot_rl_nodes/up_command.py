@@ -26,15 +26,15 @@ class Up:
     cell: str = "twin"
     """Cell by name, or the path of its .toml file."""
     task: str = "reach"
-    """What the arm is to do, by its name."""
+    """Twin: task by name. Robot: the task's .toml file (docs/new-task.md), or a name in the cell file."""
     cameras: str = "all"
     """Cameras to start, separated by commas: all, none, or names in the cell file."""
     person: str = "none"
     """Twin: who sits at the teleop device: none, novice, intermediate, expert."""
     takeover: str = "watchful"
     """Twin: when the person takes over: watchful, no_progress, leaving_funnel, always, never."""
-    profile: str = "collaborative"
-    """Robot: limits of the cell to enforce."""
+    profile: str = ""
+    """Robot: limits of the cell to enforce; those that the task's file names, or else collaborative."""
     with_learner: bool = False
     """Also start a learner, and the actor that acts for it; all ends when the learner has all steps."""
     preset: str = "hil_serl"
@@ -48,9 +48,13 @@ class Up:
     endpoint: str | None = None
     """With the learner: where it listens; by default a socket that only you can reach."""
     env: str = ""
-    """With the learner: gymnasium id of the environment over the topics, as module:Name-v0; the twin's by default."""
+    """With the learner: gymnasium id of another environment over the topics, as module:Name-v0."""
+    env_kwargs: str = "{}"
+    """With the learner: further keyword arguments of the environment, as a JSON object: '{"cameras": ["wrist"]}'."""
     folder: Path | None = None
     """Where the processes meet (sockets, the guard's lock and black box); the cell's own by default."""
+    record: Path | None = None
+    """Also record all that the nodes say, into a new MCAP file in this folder."""
     log: Path | None = None
     """Twin: log every physics step here."""
     seed: int = 0
@@ -72,8 +76,8 @@ class Up:
         from robot_rl_nodes.supervisor import Supervisor, pids
 
         require()
-        out = Command(out=self.out).folder(f"ros-{self.task}")
-        supervisor, stop = Supervisor(self.nodes(out), out / "logs", say), Event()
+        out = Command(out=self.out).folder(f"ros-{Path(self.task).stem}")
+        supervisor, stop = Supervisor(self.nodes(out), out / "logs", say, heard=(ACTOR,)), Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: stop.set())
         try:
@@ -90,27 +94,33 @@ class Up:
 
     def nodes(self, out: Path) -> list[ProcessSpec]:
         """What to start. Raises ``ValueError`` for what cell or task do not have, and for demonstrations that lack."""
+        from robot_rl.command import Command
         from robot_rl.link_commands import LearnerCommand
         from robot_rl.presets import preset
-        from robot_rl_nodes.node_table import learning, robot_nodes, twin_nodes
+        from robot_rl_nodes.node_table import is_file, learning, recording, robot_nodes, twin_nodes
 
         cameras = {"all": None, "none": []}.get(self.cameras, [name.strip() for name in self.cameras.split(",")])
         folder = str(self.folder or "")
         nodes: list[ProcessSpec] = []
+        task = ""
         if self.what == "robot":
             nodes += robot_nodes(self.cell, self.task, cameras, folder, profile=self.profile)
+            task = self.task if is_file(self.task) else ""
         else:
             log = str(self.log or "")
             nodes += twin_nodes(self.cell, self.task, cameras, folder, self.person, self.takeover, self.seed, log)
+        if self.record is not None:
+            nodes += recording(self.cell, self.cameras, str(self.record))
         if self.with_learner:
-            if self.what == "robot" and not self.env:
+            if self.what == "robot" and not (self.env or task):
                 raise ValueError(
-                    "over ROS a real cell has no task yet: give yours by --env module:Name-v0, or do without ROS: "
-                    "robot-rl actor --cell FILE --task FILE"
+                    "what is to be learned in a real cell? Give its --task as a .toml file (docs/new-task.md), or "
+                    "an environment of yours by --env module:Name-v0"
                 )
             LearnerCommand(preset=self.preset, config=preset(self.preset), demos=self.demos).require_folders()
+            further = Command(env_kwargs=self.env_kwargs).further
             run = (self.preset, self.env_steps, str(self.demos or ""), str(out), self.seed, self.endpoint or "")
-            nodes += learning(self.cell, folder, *run, env=self.env)
+            nodes += learning(self.cell, folder, *run, env=self.env, task=task, env_kwargs=json.dumps(further))
         return nodes
 
 
