@@ -29,9 +29,8 @@ WORDS = (
     "forgets one, `solve` ends."
 )
 BY_HAND = (
-    "this arm has fewer than six joints and cannot lean to all sides: `free` lets go of it where it can be led by hand, "
-    "else type `x`, `y`, `z`, `pitch` and `yaw`; lean it forward and back, turn it about its approach, and say `here` at "
-    "each pose"
+    "this arm has fewer than six joints and cannot lean to all sides: lead it by hand where `free` lets go of it, else "
+    "type `x`, `y`, `z`, `pitch` and `yaw`; lean it forward and back, turn it about its approach, `here` at each pose"
 )
 """Where `auto` would be refused pose after pose."""
 AUTO_VIEWS = 16

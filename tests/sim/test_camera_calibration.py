@@ -166,7 +166,7 @@ def test_an_arm_of_five_joints_is_led_by_hand(tmp_path):
     bench = Bench("ee", tmp_path)
     bench.robot.cell = load_cell("so101")
     before = bench.robot.guard.mode
-    with pytest.raises(ValueError, match="fewer than six joints and cannot lean to all sides: `free` lets go"):
+    with pytest.raises(ValueError, match="fewer than six joints and cannot lean to all sides: lead it by hand"):
         bench.session()._go_round()
     assert bench.robot.guard.mode is before
     bench.robot.close()
