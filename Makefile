@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-random fuzz mutation lock clean
-.PHONY: test-faults test-ros test-ros2-control demo-ros faults-ros bench-ros test-franka bench-link faults console
+.PHONY: test-faults test-ros test-ros2-control demo-ros faults-ros bench-ros test-franka train-franka-sim bench-link faults console
 
 PYTHON ?= python3
 SEED ?= 0
@@ -76,6 +76,10 @@ fuzz: $(DEV)  ## a million random inputs to the guard, and long random stories o
 test-franka: $(DEV)  ## the Franka driver through its vendor's SDK, against franky-sim (330 MB more)
 	$(VENV)/$(PIP) -e '.[franka,franka-sim]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -k franka tests/contracts tests/hardware/arms
+
+train-franka-sim: $(DEV)  ## record, train and test a task of a real cell through the Franka driver, against franky-sim
+	$(VENV)/$(PIP) -e '.[franka,franka-sim]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.franka_sim $(ARGS)
 
 mutation: $(DEV)  ## do the guard's tests notice small changes of its core? hours, resumable
 	$(BIN)/python -m benchmarks.mutation $(ARGS)

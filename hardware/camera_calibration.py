@@ -8,6 +8,7 @@ from math import cos, degrees, inf, radians, sin
 import numpy as np
 
 from hardware.arm_in_hand import HELP, ArmInHand
+from hardware.arm_model import load_arm_model
 from hardware.arrival import is_still
 from hardware.charuco import CORNERS
 from hardware.geometry import pose_distance, pose_multiply, quat_from_rotvec
@@ -27,6 +28,11 @@ WORDS = (
     "tilted up to 30° about different axes. `auto` has the arm go through such poses about where it stands, `drop 3` "
     "forgets one, `solve` ends."
 )
+BY_HAND = (
+    "this arm has fewer than six joints and cannot lean to all sides: lead it by hand where `free` lets go of it, else "
+    "type `x`, `y`, `z`, `pitch` and `yaw`; lean it forward and back, turn it about its approach, `here` at each pose"
+)
+"""Where `auto` would be refused pose after pose."""
 AUTO_VIEWS = 16
 _PIVOT_M = 0.12
 """The hand turns about a point so far beyond the fingertips, so that the board stays in the picture."""
@@ -122,6 +128,8 @@ class CameraCalibration:
 
     def _go_round(self) -> None:
         """Poses about where the arm is, by the guard; one that it refuses, or that shows too little, is left out."""
+        if 0 < len(load_arm_model(self._hand.robot.cell.arm).joints) < 6:
+            raise ValueError(BY_HAND)
         middle, in_vain = self._hand.robot.arm.read().T_base_ee, 0
         for goal in around(middle):
             if len(self.saved.views) >= AUTO_VIEWS or in_vain >= _IN_VAIN:

@@ -7,7 +7,7 @@
   makes the arm hold where it is. An interpreter that is stuck altogether: the spring's target stands still, and the arm
   comes to rest beside it, by damping times velocity over stiffness at most (12 mm at 0.25 m/s, 2000 N/m).
 * **Frames.** Base as on the vendor's drawing. The end effector is put between the fingertips, as the arm's model says.
-* **Recovery (S12).** Only :meth:`FrankaArm.recover` clears a reflex, and only the operator calls it.
+* **Recovery (S12).** Only :meth:`FrankaArm.recover` clears a reflex; only the operator calls it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,7 @@ from hardware.interfaces import ArmReference, ArmState, Clock, Pose, Vector6
 WATCHDOG_S = 0.1
 HOLD_S = 0.06
 """The driver's own thread holds at this age of a reference, to stand by ``WATCHDOG_S``; the guard starts anew by it."""
-_RELEASE_S = 1.0
-_POLL_S = 0.002
-_FIRST_STATE_S = 2.0
-_RECOVERY_S = 2.0
+_RELEASE_S, _POLL_S, _FIRST_STATE_S, _RECOVERY_S = 1.0, 0.002, 2.0, 2.0
 _LINK_S = 1.0
 """A state that has not changed for this long is a lost link."""
 _FLANGE = Pose((0.0, 0.0, 0.107), (0.0, 0.0, 0.0, 1.0))
@@ -222,21 +219,21 @@ class FrankaArm:
 
 
 def _network(franky: Any) -> tuple[type[Exception], ...]:
-    """What a lost link raises; what is wrong beneath libfranka comes through as a plain ``RuntimeError``."""
+    # What is wrong beneath libfranka comes through as a plain RuntimeError.
     return franky.NetworkException, franky.ProtocolException, franky.IncompatibleVersionException, RuntimeError
 
 
 def _halted(state: Any) -> str:
-    """Why the controller will not move; empty where it would."""
+    """Why the controller will not move, if it will not."""
     mode, errors = state.robot_mode.name, str(state.current_errors).strip("[]").replace('"', "")
     halted = {"Reflex": "reflex", "UserStopped": "the user stop is pressed", "AutomaticErrorRecovery": "recovering"}
     return f"{halted[mode]}: {errors}" if mode in halted and errors else halted.get(mode, "")
 
 
 def _goal(reference: ArmReference) -> Any:
-    franky, pose = sdk(), reference.T_base_ee
-    target = franky.Affine(np.array(pose.position_m), np.array(pose.quat_xyzw))
-    return franky.CartesianReference(target, franky.Twist(np.array(reference.twist[:3]), np.array(reference.twist[3:])))
+    franky, (position_m, quat_xyzw) = sdk(), reference.T_base_ee
+    twist = franky.Twist(np.array(reference.twist[:3]), np.array(reference.twist[3:]))
+    return franky.CartesianReference(franky.Affine(np.array(position_m), np.array(quat_xyzw)), twist)
 
 
 def _pose(affine: Any) -> Pose:

@@ -162,6 +162,16 @@ def test_going_round_where_nothing_is_seen_says_so(tmp_path, capsys):
     bench.robot.close()
 
 
+def test_an_arm_of_five_joints_is_led_by_hand(tmp_path):
+    bench = Bench("ee", tmp_path)
+    bench.robot.cell = load_cell("so101")
+    before = bench.robot.guard.mode
+    with pytest.raises(ValueError, match="fewer than six joints and cannot lean to all sides: lead it by hand"):
+        bench.session()._go_round()
+    assert bench.robot.guard.mode is before
+    bench.robot.close()
+
+
 @pytest.mark.parametrize(
     ("pushed_s", "says"),
     [(0.3, "the arm moves; hold it still"), (0.51, r"the arm moved by \d+\.\d mm while the picture")],
