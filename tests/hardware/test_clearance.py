@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hardware.body import Plane
 from hardware.cell import Cell, load_cell
 from hardware.fakes import POINTING_DOWN, shifted
-from hardware.geometry import pose_add, quat_rotate
+from hardware.geometry import pose_add, pose_delta, quat_rotate
 from hardware.interfaces import ExecutedCommand, Gripper, GuardMode, Pose, Source
 from hardware.limits import Limits
 from hardware.posture import ArmBody
@@ -61,6 +62,43 @@ def test_one_that_is_sent_along_the_table_and_into_it_goes_along_it():
     executed = drive(rig, shifted(LOW, (0.06, 0.0, -0.15)), 300)
     assert executed.reference.T_base_ee.position_m[0] > LOW.position_m[0] + 0.03
     assert rig.positions[:, 2].min() >= LOWEST_M
+
+
+def turned(executed: ExecutedCommand, axis: int) -> float:
+    """How far the hand has turned about a base axis since it pointed down."""
+    return pose_delta(POINTING_DOWN, executed.reference.T_base_ee)[3 + axis]
+
+
+def test_one_that_is_to_turn_as_well_turns_while_it_goes_along():
+    rig = Rig(cell(), pose=LOW).engage()
+    executed = drive(rig, pose_add(shifted(LOW, (0.06, 0.0, -0.15)), (0.0, 0.0, 0.0, 0.0, 0.0, 0.5)), 150)
+    assert refused(rig, "S32") and rig.positions[:, 2].min() >= LOWEST_M
+    assert executed.reference.T_base_ee.position_m[0] > LOW.position_m[0] + 0.05
+    assert turned(executed, 2) == pytest.approx(0.5, abs=0.02)
+
+
+def test_where_only_the_turn_may_not_go_on_the_hand_still_comes_to_its_place():
+    high = POINTING_DOWN._replace(position_m=(0.5, 0.0, 0.3))
+    rig = Rig(cell(), pose=high).engage()
+    goal = shifted(high, (0.0, 0.15, 0.0))
+    drive(rig, pose_add(high, (0.0, 0.0, 0.0, 0.6, 0.0, 0.0)), 150)
+    executed = drive(rig, pose_add(goal, (0.0, 0.0, 0.0, 1.2, 0.0, 0.0)), 200)
+    assert refused(rig, "S33") and tilt(executed) <= rig.limits.max_tilt_rad
+    assert executed.reference.T_base_ee.position_m[1] == pytest.approx(0.15, abs=0.01)
+
+
+def test_where_it_may_go_nowhere_it_still_turns():
+    """Down and forward into a corner: along either side it would come too near the other."""
+    found = cell()
+    wall = Plane((-1.0, 0.0, 0.0), -0.62)
+    corner = LOW._replace(position_m=(0.55, 0.0, LOWEST_M + 0.01))
+    aslant = pose_add(corner, (0.0, 0.0, 0.0, 0.0, 0.0, 0.12))
+    rig = Rig(replace(found, planes={**found.planes, "wall": wall}), pose=aslant).engage()
+    drive(rig, shifted(aslant, (0.1, 0.0, -0.1)), 30)
+    assert refused(rig, "S32") and turned(rig.trace[-1], 2) == pytest.approx(0.12, abs=1e-3)
+    executed = drive(rig, shifted(corner, (0.1, 0.0, -0.1)), 60)
+    assert rig.guard.mode is GuardMode.RUNNING
+    assert turned(executed, 2) == pytest.approx(0.0, abs=0.02)
 
 
 def test_who_goes_on_pushing_at_the_table_is_held():
