@@ -123,10 +123,26 @@ def reports_of(path: Path | str, episode: Episode) -> list[RobotObservation]:
 
 
 def scene_at_start(header: EpisodeHeader) -> TwinTask:
-    """The task's scene as the episode began."""
-    twin = make_task(header.task)
-    begin(twin, header)
-    return twin
+    """The task's scene as the episode began; of a real cell, whose things nobody recorded, the arm at an empty table.
+
+    Raises ``ValueError`` for another arm than the twin's.
+    """
+    if not str(header.environment.get("task", "")).endswith(".toml"):
+        twin = make_task(header.task)
+        begin(twin, header)
+        return twin
+    joints = 0 if header.initial_robot is None else len(header.initial_robot.arm.joint_positions_rad)
+    if joints != ARM_JOINTS:
+        raise ValueError(
+            f"recorded with an arm of {joints} joints, the twin's has {ARM_JOINTS}: `robot-rl console --cell FILE "
+            "--runs RUN` shows episodes of any arm"
+        )
+    return make_task(EMPTY)
+
+
+ARM_JOINTS = 7
+EMPTY = "reach"
+"""The twin's task that has nothing on its table."""
 
 
 def begin(twin: TwinTask, header: EpisodeHeader) -> None:

@@ -62,6 +62,25 @@ def test_an_episode_without_a_physics_state_moves_the_arm_alone_and_says_so(lift
     stage.close()
 
 
+def test_an_episode_of_a_real_cell_moves_the_arm_at_an_empty_table(lifted: Path) -> None:
+    episode = read_episode(lifted)
+    real = {"id": "robot_rl.cell_env:RealCell-v0", "task": "/lab/touch.toml"}
+    episode.header = replace(episode.header, initial_state=None, task="touch", setup={}, environment=real)
+    stage = TwinStage(lifted, episode)
+    last = len(episode.steps) - 1
+    recorded = [step.raw.arm.T_base_ee.position_m[2] for step in episode.steps if step.raw is not None]
+    assert stage.scene is not None and "cube" not in stage.scene.bodies and stage.note == ARM_ALONE
+    moved_m = height_m(stage, "hand", last) - height_m(stage, "hand", 0)
+    assert moved_m == pytest.approx(recorded[-1] - recorded[0], abs=2e-3)
+    stage.close()
+    robot = episode.header.initial_robot
+    assert robot is not None
+    six = replace(robot, arm=replace(robot.arm, joint_positions_rad=(0.0,) * 6))
+    episode.header = replace(episode.header, initial_robot=six)
+    with pytest.raises(ValueError, match="an arm of 6 joints, the twin's has 7"):
+        TwinStage(lifted, episode)
+
+
 def test_an_episode_without_a_robot_has_no_stage(lifted: Path) -> None:
     episode = read_episode(lifted)
     episode.steps = [replace(step, raw=None) for step in episode.steps]
