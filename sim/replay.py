@@ -137,12 +137,14 @@ def scene_at_start(header: EpisodeHeader) -> TwinTask:
             f"recorded with an arm of {joints} joints, the twin's has {ARM_JOINTS}: `robot-rl console --cell FILE "
             "--runs RUN` shows episodes of any arm"
         )
-    return make_task(EMPTY)
+    twin = make_task(EMPTY)
+    twin.world.place("goal", OUT_OF_SIGHT)
+    return twin
 
 
 ARM_JOINTS = 7
-EMPTY = "reach"
-"""The twin's task that has nothing on its table."""
+EMPTY, OUT_OF_SIGHT = "reach", Pose((0.5, 0.0, -1.0), (0.0, 0.0, 0.0, 1.0))
+"""The twin's task that has nothing on its table, and where its goal goes: under the floor."""
 
 
 def begin(twin: TwinTask, header: EpisodeHeader) -> None:

@@ -72,6 +72,7 @@ def test_an_episode_of_a_real_cell_moves_the_arm_at_an_empty_table(lifted: Path)
     assert stage.scene is not None and "cube" not in stage.scene.bodies and stage.note == ARM_ALONE
     moved_m = height_m(stage, "hand", last) - height_m(stage, "hand", 0)
     assert moved_m == pytest.approx(recorded[-1] - recorded[0], abs=2e-3)
+    assert height_m(stage, "goal", last) < -0.5, "a goal that was never there is not shown"
     stage.close()
     robot = episode.header.initial_robot
     assert robot is not None
