@@ -44,7 +44,14 @@ def test_a_command_told_to_end_lets_go_of_the_arm_and_ends_the_twin(words, signu
         pytest.importorskip("cv2", reason="needs the extra 'calibration'")
     searched = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     pipes = dict.fromkeys(("stdin", "stderr"), subprocess.PIPE)
-    process = subprocess.Popen([*ROBOT_RL, *words, "--sim"], **pipes, text=True, cwd=tmp_path, env=searched)
+    process = subprocess.Popen(
+        [*ROBOT_RL, *words, "--sim"],
+        **pipes,
+        text=True,
+        cwd=tmp_path,
+        env=searched,
+        preexec_fn=lambda: signal.signal(signum, signal.SIG_DFL),  # Whoever runs this under nohup has it ignored.
+    )
     patience = Timer(PATIENCE_S, process.kill)
     patience.start()
     assert process.stdin is not None and process.stderr is not None
