@@ -23,7 +23,7 @@ import numpy as np
 import tyro
 
 from benchmarks.page import put
-from hardware.guard_process import take_priority
+from hardware.timekeeping import take_priority
 from robot_rl.console.door import Address
 from robot_rl.demonstrations import RestingPolicy
 from robot_rl.rollout import EnvSpec, Rollout

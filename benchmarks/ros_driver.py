@@ -11,8 +11,8 @@ from math import copysign
 from threading import Event
 
 from hardware.cell import load_cell
-from hardware.guard_process import take_priority
 from hardware.interfaces import ArmCommand, GuardMode, Pose
+from hardware.timekeeping import take_priority
 from robot_rl_nodes.ros import PRIORITY
 from robot_rl_nodes.ros_robot import RosRobot
 

@@ -24,9 +24,7 @@ from hardware.guard_here import come_to_rest
 from hardware.guard_socket import GuardServer, GuardStatus
 from hardware.interfaces import ArmCommand
 from hardware.local_robot import LocalRobot
-from hardware.timekeeping import TickTimes, keeping_time, take_priority
-
-__all__ = ["GuardProcess", "GuardRunningError", "guarding", "locked", "run_guard", "take_priority"]
+from hardware.timekeeping import TickTimes, keeping_time
 
 LOCK, SOCKET, BLACK_BOX = "guard.lock", "guard.sock", "black_box"
 _SERVE_S = 0.02

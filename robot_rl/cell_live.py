@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from robot_rl.console.broadcast import Broadcast
 from robot_rl.console.live import Live, Loop
 from robot_rl.env import RobotEnv
 
+_LOG = logging.getLogger(__name__)
+
 
 class CellLive(Live):
     """Makes snapshots of a real cell, while a console watches."""
@@ -20,7 +23,7 @@ class CellLive(Live):
 
     def __init__(self, env: RobotEnv, loop: Loop, broadcast: Broadcast) -> None:
         super().__init__(env, loop, broadcast.put)
-        self._broadcast = broadcast
+        self._broadcast, self._given_up = broadcast, False
         self._period_s = self.robot.cell.guard_period_s
         self.start(self._period_s, 0.5 * self._period_s)
 
@@ -35,4 +38,17 @@ class CellLive(Live):
 
     def _capture(self, now: float) -> None:
         if self._broadcast.watched:
-            super()._capture(now)
+            self._harmlessly(super()._capture, now)
+
+    def _note_tick(self, now: float) -> None:
+        self._harmlessly(super()._note_tick, now)
+
+    def _harmlessly(self, call: Callable[[float], None], now: float) -> None:
+        """A clock ends the run where what it calls fails; to be shown is not worth that."""
+        if self._given_up:
+            return
+        try:
+            call(now)
+        except Exception as error:
+            self._given_up = True
+            _LOG.warning("nothing more is shown on a console (%s: %s); the robot goes on", type(error).__name__, error)

@@ -126,7 +126,7 @@ class Console(Command):
     watch whichever command runs in a real cell."""
 
     task: str = ""
-    """Task by name; that of --policy by default, else peg_insertion. Of a real cell: what its file calls the task."""
+    """Task by name; that of --policy by default, else peg_insertion. Of a real cell: its .toml file."""
     runs: tuple[Path, ...] = ()
     """Of a real cell: the folders of actor and learner, to browse episodes and see what is learned."""
     policy: Path | None = None
@@ -167,8 +167,12 @@ class Console(Command):
     def _watch_cell(self, cell: Path) -> Mapping[str, Any]:
         from hardware.cell import load_cell
         from robot_rl.cell_console import watch
+        from robot_rl.cell_task import load_task
 
-        watch(load_cell(cell), self.task, self.runs, self.address, self.sounds)
+        if self.policy is not None or self.episodes is not None:
+            raise ValueError("--policy and --episodes are the twin's: in a real cell `robot-rl actor` or `eval` drives")
+        task = load_task(self.task).name if self.task else ""
+        watch(load_cell(cell), task, self.runs, self.address, self.sounds)
         return {"cell": cell}
 
 

@@ -28,6 +28,9 @@ from sim.video import GifWriter, VideoWriter, enlarged, film_writer, titled
 
 Mode = Literal["kinematic", "actions"]
 JOINTS = "recorded joints; objects stay where they began"
+ARM_JOINTS = 7
+EMPTY, OUT_OF_SIGHT = "reach", Pose((0.5, 0.0, -1.0), (0.0, 0.0, 0.0, 1.0))
+"""The twin's task that has nothing on its table, and where its goal goes: under the floor."""
 AGAIN = "carried out again"
 HEIGHT = 360
 """Of a video's pictures, px."""
@@ -140,11 +143,6 @@ def scene_at_start(header: EpisodeHeader) -> TwinTask:
     twin = make_task(EMPTY)
     twin.world.place("goal", OUT_OF_SIGHT)
     return twin
-
-
-ARM_JOINTS = 7
-EMPTY, OUT_OF_SIGHT = "reach", Pose((0.5, 0.0, -1.0), (0.0, 0.0, 0.0, 1.0))
-"""The twin's task that has nothing on its table, and where its goal goes: under the floor."""
 
 
 def begin(twin: TwinTask, header: EpisodeHeader) -> None:

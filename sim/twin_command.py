@@ -38,7 +38,7 @@ class Twin:
 
         from hardware.cell import load_cell
         from hardware.devices import runtime_folder
-        from hardware.guard_process import take_priority
+        from hardware.timekeeping import take_priority
         from sim.arm_server import serve_task
 
         logging.basicConfig(level=logging.INFO, format="%(message)s")

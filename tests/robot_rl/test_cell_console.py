@@ -174,7 +174,9 @@ def test_it_says_that_the_run_waits_for_the_button(env: CellEnv, page: Page) -> 
     assert page.seen()[-1].trouble == ""
 
 
-@pytest.mark.parametrize("packet", [b"", b"{", b"17", b'["hold"', b"[]", b"[1]", b'[["hold"]]', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "packet", [b"", b"{", b"17", b'["hold"', b"[]", b"[1]", b'[["hold"]]', b"\xff\xfe", b"[" * 9000]
+)
 def test_who_is_no_page_is_not_heard_and_ends_nothing(
     packet: bytes, env: CellEnv, page: Page, where: dict[str, str]
 ) -> None:
@@ -195,6 +197,19 @@ def test_wishes_that_make_no_sense_do_nothing(wish: list[Any], env: CellEnv, pag
     page.ask(*wish)
     _, _, terminated, truncated, _ = still(env)
     assert not terminated and not truncated
+
+
+def test_a_picture_that_fails_ends_nothing(
+    env: CellEnv, page: Page, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    env.reset(seed=1)
+    assert env.live is not None
+    monkeypatch.setattr(env.live, "look", lambda: {"positions": 1 / 0})
+    page.seen()
+    for _ in range(5):
+        _, _, terminated, truncated, _ = still(env)
+        assert not terminated and not truncated
+    assert page.seen() == [] and "the robot goes on" in caplog.text
 
 
 def test_the_newest_console_is_the_one(env: CellEnv, page: Page, where: dict[str, str]) -> None:

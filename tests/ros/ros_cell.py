@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from hardware.cell import load_cell
-from hardware.guard_process import take_priority
 from hardware.interfaces import ResetError, ResetPlan, RobotObservation
+from hardware.timekeeping import take_priority
 from robot_rl_nodes.node_table import NodeSpec, ProcessSpec, twin_nodes
 from robot_rl_nodes.ros import PRIORITY
 from robot_rl_nodes.ros_robot import RosRobot

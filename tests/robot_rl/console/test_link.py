@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from hardware.interfaces import CameraFrame, GuardMode
-from robot_rl.console.link import Link
+from robot_rl.console.link import Channel, Link
 from robot_rl.console.snapshot import Snapshot
 from tests.robot_rl.console.test_words import POSE
 
@@ -39,3 +40,13 @@ def test_what_does_not_fit_is_dropped_pictures_first(tmp_path: Path) -> None:
     assert pictured == list(range(len(pictured))) and 0 < len(pictured) < SENT
     assert bare[0] == len(pictured) and len(bare) > len(pictured), "who drives is told when pictures no longer are"
     assert len(seen) < SENT, "the buffer was full in the end"
+
+
+def test_a_flood_of_wishes_is_heard_a_part_at_a_time() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel = Channel(ours)
+    for _ in range(150):
+        theirs.send(b'["alive"]')
+    assert [len(list(channel.wishes())) for _ in range(3)] == [100, 50, 0]
+    channel.close()
+    theirs.close()

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Joy
 
 from hardware.cell import load_cell
 from hardware.clock import RealClock
-from hardware.guard_process import take_priority
+from hardware.timekeeping import take_priority
 from robot_rl_nodes import topics
 from robot_rl_nodes.cell_devices import devices_for, patiently
 from robot_rl_nodes.diagnostics import Health

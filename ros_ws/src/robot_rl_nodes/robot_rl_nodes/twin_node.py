@@ -13,7 +13,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from hardware.devices import runtime_folder
-from hardware.guard_process import take_priority
+from hardware.timekeeping import take_priority
 from robot_rl_nodes import topics
 from robot_rl_nodes.conversions import to_time
 from robot_rl_nodes.diagnostics import Health
