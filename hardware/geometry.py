@@ -7,6 +7,7 @@ vectors are axis times angle (rad); deltas are expressed in base axes: ``R_end =
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import atan2, cos, hypot, sin, sqrt
 
 import numpy as np
@@ -159,3 +160,9 @@ def pose_from_matrix(matrix: np.ndarray) -> Pose:
         q[j], q[k], q[3] = m[i, j] + m[j, i], m[i, k] + m[k, i], m[k, j] - m[j, k]
     x, y, z = (float(value) for value in m[:3, 3])
     return Pose((x, y, z), quat_normalize((float(q[0]), float(q[1]), float(q[2]), float(q[3]))))
+
+
+def vector6(numbers: Iterable[float]) -> Vector6:
+    """Six numbers of whatever a vendor's library returns; ``ValueError`` where there are not six."""
+    a, b, c, d, e, f = map(float, numbers)
+    return a, b, c, d, e, f

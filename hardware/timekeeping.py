@@ -82,6 +82,24 @@ def take_priority(priority: int = _PRIORITY) -> bool:
     return hasattr(os, "SCHED_FIFO") and _schedule(os.SCHED_FIFO, priority)
 
 
+def leave_priority() -> None:
+    """Ordinary scheduling for this process: one that need not keep time, started by one that does, has its priority."""
+    if hasattr(os, "SCHED_OTHER"):
+        _schedule(os.SCHED_OTHER, 0)
+
+
+@contextmanager
+def keeping_scheduling() -> Iterator[None]:
+    """After it this thread is scheduled as before: libfranka gives whoever connects the highest priority there is, and
+    so to all that this thread starts later, above the guard."""
+    before = _scheduling()
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.sched_setscheduler(0, before[0], os.sched_param(before[1]))
+
+
 def _scheduling() -> tuple[int, int] | None:
     """Policy and priority of this thread; None where the system has none."""
     try:

@@ -21,8 +21,9 @@ import numpy as np
 from hardware.arm_model import load_arm_model
 from hardware.arms.franka_hand import FrankaHand
 from hardware.cell import Cell
-from hardware.geometry import matrix_from_pose, pose_inverse, pose_multiply, quat_normalize
-from hardware.interfaces import ArmReference, ArmState, Clock, Pose, Vector6
+from hardware.geometry import matrix_from_pose, pose_inverse, pose_multiply, quat_normalize, vector6
+from hardware.interfaces import ArmReference, ArmState, Clock, Pose
+from hardware.timekeeping import keeping_scheduling
 
 WATCHDOG_S = 0.1
 HOLD_S = 0.06
@@ -71,9 +72,10 @@ class FrankaArm:
             raise ConnectionError("the arm has no address: set controller.address in the cell file (172.16.0.2 ...)")
         realtime = franky.RealtimeConfig.Enforce if self.settings.realtime else franky.RealtimeConfig.Ignore
         try:
-            self._robot = franky.Robot(self.settings.address, realtime_config=realtime)
-            self._set_up()
-            self._hand = FrankaHand(franky.Gripper(self.settings.address), self.cell.gripper)
+            with keeping_scheduling():
+                self._robot = franky.Robot(self.settings.address, realtime_config=realtime)
+                self._set_up()
+                self._hand = FrankaHand(franky.Gripper(self.settings.address), self.cell.gripper)
         except (*_network(franky), franky.RealtimeException, franky.CommandException) as error:
             raise ConnectionError(f"Franka at {self.settings.address}: {_line(error)}") from None
         self._lost = self._stopped = ""
@@ -209,10 +211,12 @@ class FrankaArm:
         return ArmState(
             stamp_s=now,
             T_base_ee=_pose(state.O_T_EE),
-            ee_twist=_six(twist),
+            ee_twist=vector6(twist),
             joint_positions_rad=tuple(state.q.tolist()),
             joint_velocities_rad_s=tuple(velocities.tolist()),
-            wrench=self.settings.unbiased(_six(-state.O_F_ext_hat_K)),  # libfranka's: what the arm does to the world.
+            wrench=self.settings.unbiased(
+                vector6(-state.O_F_ext_hat_K)
+            ),  # libfranka's is the arm's on the world.
             gripper_width_m=0.0 if self._hand is None else self._hand.width_m,
             stopped=self._stopped or _halted(state),
         )
@@ -239,11 +243,6 @@ def _goal(reference: ArmReference) -> Any:
 def _pose(affine: Any) -> Pose:
     (x, y, z), (qx, qy, qz, qw) = affine.translation.tolist(), affine.quaternion.tolist()
     return Pose((x, y, z), quat_normalize((qx, qy, qz, qw)))
-
-
-def _six(numbers: np.ndarray) -> Vector6:
-    a, b, c, d, e, f = numbers.tolist()
-    return a, b, c, d, e, f
 
 
 def _line(error: Exception) -> str:

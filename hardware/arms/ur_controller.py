@@ -10,8 +10,8 @@ from hardware.arms.robotiq import Robotiq2F85
 from hardware.arms.servoed import WATCHDOG_S, Controller
 from hardware.cell import GripperSettings
 from hardware.device_settings import ControllerSettings
-from hardware.geometry import quat_from_rotvec, rotvec_from_quat
-from hardware.interfaces import ArmState, Pose, Vector6
+from hardware.geometry import quat_from_rotvec, rotvec_from_quat, vector6
+from hardware.interfaces import ArmState, Pose
 
 RATE_HZ = 500.0
 """Of states and of the program's answers: what an e-Series sends at most."""
@@ -91,10 +91,10 @@ class UrController(Controller):
         return ArmState(
             stamp_s=now,
             T_base_ee=pose_of(states.getActualTCPPose()),
-            ee_twist=_six(states.getActualTCPSpeed()),
+            ee_twist=vector6(states.getActualTCPSpeed()),
             joint_positions_rad=tuple(states.getActualQ()),
             joint_velocities_rad_s=tuple(states.getActualQd()),
-            wrench=self.settings.unbiased(_six(states.getActualTCPForce())),
+            wrench=self.settings.unbiased(vector6(states.getActualTCPForce())),
             gripper_width_m=0.0 if self._hand is None else self._hand.width_m,
             stopped=self.halted or ended,
         )
@@ -192,11 +192,6 @@ def pose_of(numbers: list[float]) -> Pose:
     """The pose of a :func:`vector`."""
     x, y, z, a, b, c = numbers
     return Pose((x, y, z), quat_from_rotvec((a, b, c)))
-
-
-def _six(numbers: list[float]) -> Vector6:
-    a, b, c, d, e, f = numbers
-    return a, b, c, d, e, f
 
 
 def _comes(condition: Callable[[], bool]) -> bool:

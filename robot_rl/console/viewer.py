@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware.interfaces import CameraFrame
+from hardware.timekeeping import leave_priority
 from robot_rl.console.door import Address
 from robot_rl.console.link import PACKET_BYTES
 from robot_rl.console.page import Page, start_server
@@ -51,6 +52,7 @@ def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
     page = Page(server, scene, ask, options["sounds"], episodes, staging)
     url = Address(address.host, server.get_port(), address.token).url
     link.send(json.dumps({"url": url}).encode())
+    leave_priority()
     os.nice(_NICER)
     show(link, page, draw)
     server.stop()

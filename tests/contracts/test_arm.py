@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from math import isfinite
 
 import pytest
@@ -14,8 +15,14 @@ from tests.contracts.registry import ARMS, Bench
 TICK_S = 0.01
 
 
+@pytest.fixture
+def scheduling():
+    """Policy and priority before an arm is connected."""
+    return hasattr(os, "sched_getscheduler") and (os.sched_getscheduler(0), os.sched_getparam(0).sched_priority)
+
+
 @pytest.fixture(params=ARMS)
-def bench(request):
+def bench(request, scheduling):
     bench = ARMS[request.param]()
     yield bench
     bench.close()
@@ -35,6 +42,12 @@ def drive(bench: Bench[Arm], speed_m_s: float, ticks: int):
 def test_it_is_an_arm(bench):
     assert isinstance(bench.device, Arm)
     assert 0.0 < bench.device.watchdog_s <= 0.1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no such scheduling")
+def test_who_connects_is_scheduled_as_before(scheduling, bench):
+    """A vendor's library that takes the highest priority would starve the guard, and all that is started later."""
+    assert (os.sched_getscheduler(0), os.sched_getparam(0).sched_priority) == scheduling
 
 
 def test_it_reports_finite_numbers_in_the_agreed_form(bench):

@@ -306,7 +306,6 @@ def test_the_operator_sees_the_cell_in_a_browser_and_holds_it(where: dict[str, s
 
 def _hold_from_a_browser(where: dict[str, str], temporary: str) -> None:
     place = Path(temporary) / runtime_folder(load_cell(where["cell"]).name).name
-    env = make(cell=where["cell"], task=where["task"], folder=str(place), max_steps=1_000_000)
     held, ended = Event(), Event()
 
     def run() -> None:
@@ -329,6 +328,8 @@ def _hold_from_a_browser(where: dict[str, str], temporary: str) -> None:
             url = next(found[0] for line in console.stderr if (found := re.findall(r"console: (http\S+)", line)))
             with blank_page() as page:
                 page.goto(url)
+                # Last: a browser that this process starts would have the guard's priority, and both processors.
+                env = make(cell=where["cell"], task=where["task"], folder=str(place), max_steps=1_000_000)
                 thread.start()
                 page.wait_for_selector("#driver")
                 eventually(lambda: page.inner_text("#driver") == "policy drives", "the policy should drive")

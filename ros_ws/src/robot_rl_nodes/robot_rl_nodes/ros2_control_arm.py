@@ -29,7 +29,7 @@ from hardware.cell import Cell
 from hardware.clock import RealClock
 from hardware.devices import Devices
 from hardware.drivers import camera, teleop
-from hardware.geometry import IDENTITY_POSE, pose_distance, quat_normalize, quat_rotate
+from hardware.geometry import IDENTITY_POSE, pose_distance, quat_normalize, quat_rotate, vector6
 from hardware.interfaces import ArmState, Pose, Vector6
 from hardware.kinematics import jacobian
 from robot_rl_nodes import topics
@@ -140,7 +140,7 @@ class TopicController(Controller):
         return ArmState(
             stamp_s=now,
             T_base_ee=ee,
-            ee_twist=_six((columns @ np.array(speeds)).tolist()),
+            ee_twist=vector6(columns @ np.array(speeds)),
             joint_positions_rad=tuple(positions),
             joint_velocities_rad_s=tuple(speeds),
             wrench=self._cell.controller.unbiased(self._felt(ee, pose.header.frame_id)),
@@ -150,12 +150,12 @@ class TopicController(Controller):
     def _felt(self, ee: Pose, base: str) -> Vector6:
         message = self._wrench
         if message is None:
-            return _six([0.0] * 6)
+            return vector6([0.0] * 6)
         force, torque = message.wrench.force, message.wrench.torque
         vectors = ((force.x, force.y, force.z), (torque.x, torque.y, torque.z))
         if message.header.frame_id != base:
             vectors = (quat_rotate(ee.quat_xyzw, vectors[0]), quat_rotate(ee.quat_xyzw, vectors[1]))
-        return _six([*vectors[0], *vectors[1]])
+        return vector6([*vectors[0], *vectors[1]])
 
     def servo(self, pose: Pose) -> None:
         message = PoseStamped()
@@ -203,8 +203,3 @@ def _of(topic: topics.Topic) -> tuple[str, Any]:
 def _pose(message: PoseStamped) -> Pose:
     place, turn = message.pose.position, message.pose.orientation
     return Pose((place.x, place.y, place.z), quat_normalize((turn.x, turn.y, turn.z, turn.w)))
-
-
-def _six(numbers: list[float]) -> Vector6:
-    a, b, c, d, e, f = numbers
-    return a, b, c, d, e, f
