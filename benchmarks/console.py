@@ -8,6 +8,7 @@ things disturbs them alike. What counts is how late ticks end against their dead
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ import numpy as np
 import tyro
 
 from benchmarks.page import put
-from hardware.timekeeping import leave_priority, take_priority
+from hardware.timekeeping import take_priority
 from robot_rl.console.door import Address
 from robot_rl.demonstrations import RestingPolicy
 from robot_rl.rollout import EnvSpec, Rollout
@@ -53,7 +54,7 @@ def watch(url: str, stall: bool) -> None:
     import viser
     from websockets.sync.client import connect
 
-    leave_priority()
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # Not the priority of the loop that started it.
     camera = {
         "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (1.0, 1.0, 1.0), "fov": 1.3,
         "near": 0.01, "far": 100.0, "image_height": 400, "image_width": 600, "look_at": (0.0, 0.0, 0.0),

@@ -82,12 +82,6 @@ def take_priority(priority: int = _PRIORITY) -> bool:
     return hasattr(os, "SCHED_FIFO") and _schedule(os.SCHED_FIFO, priority)
 
 
-def leave_priority() -> None:
-    """Ordinary scheduling for this process: one that need not keep time, started by one that does, has its priority."""
-    if hasattr(os, "SCHED_OTHER"):
-        _schedule(os.SCHED_OTHER, 0)
-
-
 @contextmanager
 def keeping_scheduling() -> Iterator[None]:
     """After it this thread is scheduled as before: libfranka gives whoever connects the highest priority there is, and

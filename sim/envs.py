@@ -64,7 +64,7 @@ def make(
     reference = _reference(takeover)
     rule = takeover if reference is None else ValueDrop(reference)
     device = NoTeleop() if person is None else _person(scene, person, rule, person_seed)
-    robot = _robot(scene, clock, device, load_cell(cell), cameras, image_size, parameters.delay_s)
+    robot = guarded(scene, clock, device, load_cell(cell), cameras, image_size, parameters.delay_s)
     env_options = EnvOptions(
         cameras=tuple(cameras), image_size=image_size, teleport=reset == "teleport", max_steps=max_steps, **options
     )
@@ -74,16 +74,16 @@ def make(
     return env
 
 
-def _robot(
+def guarded(
     task: TwinTask,
     clock: SimClock,
     device: TeleopDevice,
     cell: Cell,
-    cameras: tuple[str, ...],
-    image_size: int,
-    delay_s: float,
+    cameras: tuple[str, ...] = (),
+    image_size: int = 128,
+    delay_s: float = 0.0,
 ) -> LocalRobot:
-    """The drivers of one world behind the guard."""
+    """The drivers of one world behind the guard; the arm is ``delay_s`` more behind its references."""
     spec, world = task.spec, task.world
     arm = SimArm(world, reference_period_s=cell.guard_period_s, delay_s=delay_s)
     views = {name: SimCamera(world, name, image_size, clock) for name in cameras}

@@ -15,10 +15,11 @@ from typing import Literal
 
 import numpy as np
 
-from hardware.interfaces import ArmState, Pose, ResetPlan, RobotObservation
+from hardware.interfaces import ArmState, ResetPlan, RobotObservation
 from hardware.local_robot import LocalRobot
 from robot_rl.episodes import read_episode
 from robot_rl.types import Episode, EpisodeHeader
+from sim.empty_table import carried_out_alone, empty_table, of_real_cell, put
 from sim.envs import make
 from sim.recorded_targets import RecordedTargets
 from sim.replay_report import Difference, parts_after_s, write_page
@@ -28,9 +29,6 @@ from sim.video import GifWriter, VideoWriter, enlarged, film_writer, titled
 
 Mode = Literal["kinematic", "actions"]
 JOINTS = "recorded joints; objects stay where they began"
-ARM_JOINTS = 7
-EMPTY, OUT_OF_SIGHT = "reach", Pose((0.5, 0.0, -1.0), (0.0, 0.0, 0.0, 1.0))
-"""The twin's task that has nothing on its table, and where its goal goes: under the floor."""
 AGAIN = "carried out again"
 HEIGHT = 360
 """Of a video's pictures, px."""
@@ -59,7 +57,7 @@ class ReplayReport:
     """Every number of the arm's state came out the same, bit for bit; None for a kinematic replay."""
     recorded_success: bool
     replayed_success: bool | None
-    """Whether the twin's scene counted as solved at the end; None for a kinematic replay, which moves only the arm."""
+    """Whether the twin's scene counted as solved at the end; None where only the arm moves."""
     video: Path | None = None
     page: Path | None = None
 
@@ -75,7 +73,8 @@ def replay(
     ``page`` (.html) their differences against time. They part where the end effectors are more than ``bound_m`` apart.
 
     Raises ``ValueError`` (one line) for a damaged file, an episode without a robot, of a task that the twin lacks or,
-    for ``actions``, without a physics state; ``sim.world.RendererUnavailable`` if no video can be drawn here.
+    for ``actions``, with neither a physics state nor its cell's file; ``sim.world.RendererUnavailable`` if no video can
+    be drawn here.
     """
     episode = read_episode(path)
     reports = reports_of(path, episode)
@@ -86,6 +85,7 @@ def replay(
         states = posed(twin, reports)
     differences: list[Difference] = []
     success, began_s = False, reports[0].arm.stamp_s
+    objects = mode == "actions" and not of_real_cell(episode.header)
     with ExitStack() as stack:
         stack.callback(twin.world.close)
         film = (
@@ -95,7 +95,7 @@ def replay(
         )
         for recorded, replayed in zip(reports, states, strict=True):
             differences.append(Difference.of(recorded.arm, replayed, recorded.arm.stamp_s - began_s))
-            success = mode == "actions" and twin.success(replace(recorded, arm=replayed))
+            success = objects and twin.success(replace(recorded, arm=replayed))
             if film is not None:
                 film.add(recorded)
     if page is not None:
@@ -111,7 +111,7 @@ def replay(
         parts_after_s=parts_after_s(differences, bound_m),
         exact=all(d.same for d in differences) if mode == "actions" else None,
         recorded_success=episode.success,
-        replayed_success=success if mode == "actions" else None,
+        replayed_success=success if objects else None,
         video=video,
         page=page,
     )
@@ -126,22 +126,11 @@ def reports_of(path: Path | str, episode: Episode) -> list[RobotObservation]:
 
 
 def scene_at_start(header: EpisodeHeader) -> TwinTask:
-    """The task's scene as the episode began; of a real cell, whose things nobody recorded, the arm at an empty table.
-
-    Raises ``ValueError`` for another arm than the twin's.
-    """
-    if not str(header.environment.get("task", "")).endswith(".toml"):
-        twin = make_task(header.task)
-        begin(twin, header)
-        return twin
-    joints = 0 if header.initial_robot is None else len(header.initial_robot.arm.joint_positions_rad)
-    if joints != ARM_JOINTS:
-        raise ValueError(
-            f"recorded with an arm of {joints} joints, the twin's has {ARM_JOINTS}: `robot-rl console --cell FILE "
-            "--runs RUN` shows episodes of any arm"
-        )
-    twin = make_task(EMPTY)
-    twin.world.place("goal", OUT_OF_SIGHT)
+    """The task's scene as the episode began; of a real cell the arm at an empty table."""
+    if of_real_cell(header):
+        return empty_table(header)
+    twin = make_task(header.task)
+    begin(twin, header)
     return twin
 
 
@@ -164,23 +153,15 @@ def recorded_start(path: Path | str, header: EpisodeHeader) -> RobotObservation:
 def posed(twin: TwinTask, reports: list[RobotObservation]) -> Iterator[ArmState]:
     """Kinematic: the arm put where it was recorded, without any dynamics."""
     for report in reports:
-        yield replace(report.arm, T_base_ee=_pose(twin, report.arm))
-
-
-def _pose(twin: TwinTask, arm: ArmState) -> Pose:
-    """Put the joints of ``arm`` into the scene; where that brings the end effector."""
-    data, joints = twin.world.data, len(arm.joint_positions_rad)
-    data.qpos[:joints] = arm.joint_positions_rad
-    data.qpos[joints : joints + 2] = 0.5 * arm.gripper_width_m
-    twin.world.place("target", arm.T_base_ee)
-    twin.world.refresh()
-    return twin.world.site_pose("ee")
+        yield replace(report.arm, T_base_ee=put(twin, report.arm))
 
 
 def carried_out(
     path: Path | str, header: EpisodeHeader, reports: list[RobotObservation]
 ) -> tuple[TwinTask, Iterator[ArmState]]:
     """Actions: the recorded targets through guard, controller and physics."""
+    if of_real_cell(header):
+        return carried_out_alone(path, header, reports)
     start = recorded_start(path, header)
     options = {name: value for name, value in header.environment.items() if name not in NOT_NEEDED}
     env = make(header.task, **options)  # type: ignore[arg-type]
@@ -222,7 +203,7 @@ class Film:
             right = self._twin.render(name, *left.shape[:2]) if name in self._cameras else self._twin.render()
             pictures = [left, titled(right, self._title)]
         elif self._ghost is not None:
-            _pose(self._ghost, recorded.arm)
+            put(self._ghost, recorded.arm)
             pictures = [titled(self._ghost.render(), JOINTS), titled(self._twin.render(), self._title)]
         else:
             pictures = [titled(self._twin.render(), JOINTS)]

@@ -36,6 +36,7 @@ COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "sim/live.py": ("sim", "hardware", "robot_rl.env", "robot_rl.rollout", "robot_rl.console"),
     "sim/recorded.py": ("sim", "hardware", "robot_rl.types", "robot_rl.console"),
     "sim/scene.py": ("sim", "hardware", "robot_rl.console.snapshot"),
+    "sim/empty_table.py": ("sim", "hardware", "robot_rl.types", "robot_rl.task", "robot_rl.cell_task"),
     "sim/demo.py": ("sim", "hardware", "robot_rl"),
     "sim/demo_video.py": ("sim", "hardware", "robot_rl"),
     "sim/calibration.py": ("sim", "hardware", "robot_rl.types", "robot_rl.episodes"),

@@ -214,9 +214,7 @@ class FrankaArm:
             ee_twist=vector6(twist),
             joint_positions_rad=tuple(state.q.tolist()),
             joint_velocities_rad_s=tuple(velocities.tolist()),
-            wrench=self.settings.unbiased(
-                vector6(-state.O_F_ext_hat_K)
-            ),  # libfranka's is the arm's on the world.
+            wrench=self.settings.unbiased(vector6(-state.O_F_ext_hat_K)),  # libfranka's is the arm's on the world.
             gripper_width_m=0.0 if self._hand is None else self._hand.width_m,
             stopped=self._stopped or _halted(state),
         )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from hardware.interfaces import CameraFrame
-from hardware.timekeeping import leave_priority
 from robot_rl.console.door import Address
 from robot_rl.console.link import PACKET_BYTES
 from robot_rl.console.page import Page, start_server
@@ -34,6 +33,9 @@ def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
     ``setting``: from the link's options to the scene, to a function that draws a snapshot's pictures, and to one that
     sets a recorded episode's stage.
     """
+    if hasattr(os, "sched_setscheduler"):  # Not the priority of a loop that keeps time and starts a page.
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.nice(_NICER)
     link = socket.socket(fileno=number)
     options = json.loads(link.recv(PACKET_BYTES))
     address = Address(**options["address"])
@@ -52,8 +54,6 @@ def serve(number: int, setting: Callable[[Mapping[str, Any]], Setting]) -> None:
     page = Page(server, scene, ask, options["sounds"], episodes, staging)
     url = Address(address.host, server.get_port(), address.token).url
     link.send(json.dumps({"url": url}).encode())
-    leave_priority()
-    os.nice(_NICER)
     show(link, page, draw)
     server.stop()
 

@@ -90,22 +90,3 @@ def test_an_arm_that_moves_is_brought_to_rest_before_it_is_let_go_of():
     mode, reference = ticks[-1]
     assert mode is GuardMode.HOLD and reference.twist == (0.0,) * 6
     assert arm.reference is None
-
-
-CHILD = """
-import os, subprocess, sys
-from hardware.timekeeping import take_priority
-print(take_priority(3), os.sched_getscheduler(0) == os.SCHED_FIFO)
-code = "import os; from hardware.timekeeping import leave_priority as leave;" \\
-    "print(os.sched_getscheduler(0) == os.SCHED_FIFO); leave(); print(os.sched_getscheduler(0) == os.SCHED_OTHER)"
-sys.stdout.flush()
-subprocess.run([sys.executable, "-c", code], check=True)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="as Linux schedules")
-def test_a_process_that_need_not_keep_time_leaves_what_its_parent_had():
-    done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
-    if done.stdout.startswith("False"):
-        pytest.skip("this system grants no real-time priority")
-    assert done.stdout.split() == ["True"] * 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import nan
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hardware.interfaces import GuardMode, Source
+from hardware.cell import cell_file
+from hardware.interfaces import GuardMode, RobotObservation, Source
 from robot_rl.config import LearnerConfig
 from robot_rl.episodes import EpisodeStore, read_episode
 from robot_rl.policy import Interface, load_policy, save_policy
@@ -103,6 +105,64 @@ def test_a_hold_is_repeated_exactly(tmp_path):
     last = read_episode(path).steps[-1]
     assert last.source == Source.HOLD and last.raw.executed.mode == GuardMode.HOLD and last.truncated
     assert replay(path).exact
+
+
+@pytest.fixture
+def of_an_arm(tmp_path: Path) -> Callable[..., Path]:
+    """What a real arm's episode has: no physics state, another clock whose ticks lie elsewhere, its cell's file."""
+    cell = tmp_path / "cell.toml"
+    cell.write_text(cell_file("twin").read_text())
+    task = tmp_path / "touch.toml"
+    task.write_text('name = "touch"\ninstruction = "Touch it."\n[start]\nposition_m = [0.5, 0.0, 0.3]\n')
+
+    def changed(path: Path, later_s: float = 86_400.0037, **environment: str) -> Path:
+        def moved(robot: RobotObservation) -> RobotObservation:
+            at = later_s + robot.stamp_s
+            arm = replace(robot.arm, stamp_s=later_s + robot.arm.stamp_s)
+            said = [replace(c, stamp_s=later_s + c.stamp_s) for c in (*robot.changes, robot.executed)]
+            return replace(robot, stamp_s=at, arm=arm, executed=said[-1], changes=tuple(said[:-1]))
+
+        def of_cell(episode: Episode) -> Episode:
+            where = {"cell": str(cell), "task": str(task), **environment}
+            began = moved(episode.header.initial_robot)
+            header = replace(episode.header, task="touch", setup={}, environment=where, initial_state=None)
+            episode.header = replace(header, initial_robot=began)
+            episode.steps = [replace(step, raw=moved(step.raw)) for step in episode.steps]
+            return episode
+
+        return rewritten(path, tmp_path / "arm", of_cell)
+
+    return changed
+
+
+def test_targets_of_a_real_arm_are_carried_out_at_an_empty_table(tmp_path, of_an_arm):
+    """The twin stands in for an arm that is just as the twin, so nothing may be left of a difference."""
+    (path,) = record(tmp_path, "sim:Reach-v0", 1, person="expert", takeover="always")
+    report = replay(of_an_arm(path))
+    assert report.max_position_error_m < 1e-6 and report.max_joint_error_rad < 1e-6
+    assert (report.replayed_success, report.parts_after_s) == (None, None)
+    began, ended = (read_episode(path).steps[i].raw.arm.T_base_ee.position_m for i in (0, -1))
+    assert np.linalg.norm(np.subtract(began, ended)) > 0.05, "an arm that hardly moved proves nothing"
+
+
+def test_what_keeps_a_real_arms_targets_from_the_twin_is_said_in_one_line(tmp_path, of_an_arm):
+    (path,) = record(tmp_path, "sim:Reach-v0", 1)
+    with pytest.raises(ValueError, match=r"limits of its cell and task are needed, .*: .*gone.toml") as caught:
+        replay(of_an_arm(path, cell="/gone.toml"))
+    assert "\n" not in str(caught.value)
+
+    def bent(episode: Episode) -> Episode:
+        robot = episode.header.initial_robot
+        joints = list(robot.arm.joint_positions_rad)
+        joints[0] += 0.3
+        episode.header = replace(
+            episode.header,
+            initial_robot=replace(robot, arm=replace(robot.arm, joint_positions_rad=tuple(joints))),
+        )
+        return episode
+
+    with pytest.raises(ValueError, match=r"fingertips are 142.* mm and 0.300 rad from"):
+        replay(rewritten(of_an_arm(path), tmp_path / "bent", bent))
 
 
 def test_success_is_found_again(tmp_path):
