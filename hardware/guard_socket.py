@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware.interfaces import ArmCommand, GuardMode, Pose
+from hardware.local_socket import listening
 
 MAX_PACKET_BYTES = 4096
 MAX_CLIENTS = 16
@@ -63,15 +64,10 @@ class GuardServer:
     def __init__(
         self, path: Path, submit: Callable[[ArmCommand], None], do: Callable[[str, Mapping[str, Any]], GuardStatus]
     ):
-        path.unlink(missing_ok=True)  # Whoever made it is dead: the guard's lock is ours.
         self.path, self._submit, self._do = path, submit, do
         self.corrupt_packets = 0
         self._selector = selectors.DefaultSelector()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listener.bind(str(path))
-        path.chmod(0o600)
-        self._listener.listen(MAX_CLIENTS)
-        self._listener.setblocking(False)
+        self._listener = listening(path, MAX_CLIENTS)  # Whoever listened there is dead: the guard's lock is ours.
         self._selector.register(self._listener, selectors.EVENT_READ)
 
     def serve(self, timeout_s: float) -> None:

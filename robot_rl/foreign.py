@@ -59,7 +59,7 @@ class ForeignEnv:
         own = np.where(self._bounded, self._low + (clipped + 1.0) * self.action_scale, clipped)
         observation, reward, terminated, truncated, info = self.env.step(own.astype(self.env.action_space.dtype))
         self._steps += 1
-        kept = {"executed_action": clipped} | {k: info[k] for k in ("success", "is_success") if k in info}
+        kept = {"executed_action": clipped} | {k: info[k] for k in ("success", "is_success", "discarded") if k in info}
         kept |= {"success": info["succeed"]} if "succeed" in info else {}
         return self._observation(observation), float(reward), bool(terminated), bool(truncated), kept
 

@@ -84,8 +84,11 @@ class Learner:
         if isinstance(record, Final):
             if steps and steps[-1].id == record.id:
                 del self._open[key]
-                self.learn_episode(steps, record)
-                self.tally.add(steps)
+                if record.discarded:
+                    self.forget_episode(record)
+                else:
+                    self.learn_episode(steps, record)
+                    self.tally.add(steps)
                 self._ended = True
             return
         if here <= self._newest.get(key, (-1, -1)):
@@ -201,6 +204,9 @@ class Learner:
     def learn_episode(self, steps: list[Step], final: Final) -> None:
         """An episode ended, all of whose steps were taken."""
         raise NotImplementedError
+
+    def forget_episode(self, final: Final) -> None:
+        """An episode ended that the person threw away: nothing more is learned from its steps."""
 
     def empty_replay(self) -> None:
         """Forget what was taken, but not what was learned from it."""

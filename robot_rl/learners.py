@@ -124,6 +124,9 @@ class RLLearner(Learner):
     def learn_episode(self, steps: list[Step], final: Final) -> None:
         self.off_policy.finish(final.id, final.observation, final.base_action)
 
+    def forget_episode(self, final: Final) -> None:
+        self.off_policy.forget(final.id)
+
     def empty_replay(self) -> None:
         self.off_policy.begin_again(self.demos)
 

@@ -96,7 +96,7 @@ def deliver(link: ActorEnd, step: Step, episode: Episode | None) -> None:
     """Hand over what :meth:`~robot_rl.rollout.Rollout.step` gave."""
     link.post(step)
     if episode is not None:
-        link.post(Final(step.id, episode.final_observation, episode.final_base_action))
+        link.post(Final(step.id, episode.final_observation, episode.final_base_action, episode.discarded))
 
 
 class LearnerEnd(Protocol):

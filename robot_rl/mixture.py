@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_rl.batch import Batch, Stored
-from robot_rl.replay_buffer import ReplayBuffer, Returns
+from robot_rl.replay_buffer import ReplayBuffer
+from robot_rl.reward import Returns
 
 
 @dataclass(frozen=True)

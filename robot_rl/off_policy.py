@@ -21,7 +21,8 @@ from robot_rl.checkpoint import Tensors, by_number, numbered
 from robot_rl.config import TrainConfig
 from robot_rl.governor import UpdateGovernor
 from robot_rl.mixture import Mixture
-from robot_rl.replay_buffer import ReplayBuffer, Returns
+from robot_rl.replay_buffer import ReplayBuffer
+from robot_rl.reward import Returns
 from robot_rl.rlpd import RLPD
 from robot_rl.types import Episode, Observation, Step, StepId
 from robot_rl.vision import Layout
@@ -120,6 +121,12 @@ class OffPolicyLearner:
         """The episode of ``last`` ended: the observation after it, and the base's action there."""
         for buffer in (self.online, self.prior):
             buffer.finish(last, final_observation, final_base_action)
+        self._driven.pop(last[:2], None)
+
+    def forget(self, last: StepId) -> None:
+        """Nothing of the episode of ``last`` is sampled again."""
+        for buffer in (self.online, self.prior):
+            buffer.forget(last)
         self._driven.pop(last[:2], None)
 
     # -- updates -----------------------------------------------------------------------------------------------------

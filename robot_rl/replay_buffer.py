@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +10,16 @@ import numpy as np
 
 from hardware.interfaces import Source
 from robot_rl.batch import Batch, Rows, Stored
+from robot_rl.reward import Returns
 from robot_rl.ring_file import EMPTY, Entries, RingFile, is_frame
 from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
-
-RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float, np.ndarray], np.ndarray]
-"""``reward(buffer, slots, next_slots, gamma, ends) -> float32 (n,)``: computed at sampling from stored raw fields."""
 
 FLAGS = ("intervention_start", "terminated", "truncated", "success")
 
 
-@dataclass(frozen=True)
-class Returns:
-    """How returns are reckoned, at sampling; nothing of it is baked in when steps are stored."""
-
-    gamma: float
-    n_step: int
-    reward: RewardFunction
-    cut_at_takeover: bool = False
-    """Where control passes to the person: bootstrap with 0 instead of the value there."""
-    failure_ends: bool = True
-    """Whether a termination without success is worth 0 from there on; False bootstraps there, as at a truncation."""
-
-
 class ReplayBuffer:
-    """A ring of steps. Episodes of several actors may be written in turn; nothing is assumed of neighbouring slots.
-
-    A step's observation is stored once; its successor is found by ``next_slot``, checked against the writing number of
+    """A ring of steps. Episodes of several actors may be written in turn; nothing is assumed of neighbouring slots. A
+    step's observation is stored once; its successor is found by ``next_slot``, checked against the writing number of
     that slot, so that a link can never reach into another episode or over the ring's head. The observation after an
     episode's last step takes a slot of its own that is never sampled. Steps are idempotent by id.
     """
@@ -49,9 +32,8 @@ class ReplayBuffer:
         kept: Callable[[Observation], Observation] = lambda observation: observation,
         folder: Path | None = None,
     ):
-        """``observation`` gives shape and dtype per entry; memory, as it is filled, is ``capacity`` times their size,
-        but for images that go to files in ``folder``, where one is given. ``kept`` makes what is stored of what was
-        observed."""
+        """``observation`` gives shape and dtype per entry; memory, as it is filled, is ``capacity`` times their size;
+        images go to files in ``folder`` if there is one. ``kept`` makes what is stored of what was observed."""
         self.capacity, self.action_dim, self._kept = capacity, action_dim, kept
         self._files: dict[str, RingFile] = {}
         if folder is not None:
@@ -72,12 +54,12 @@ class ReplayBuffer:
         """Writing number of each slot; -1 when empty."""
         self.next_serial = np.full(capacity, -1, np.int64)
         """Writing number of the successor; its slot is that modulo ``capacity``. -1 while unknown."""
-        self.written = 0
-        self.steps = 0
-        self.missing = 0
-        """Slots whose image was gone, or not whole, when a state was loaded."""
-        self._open: dict[tuple[str, int], tuple[int, int, int]] = {}
-        """Per (run, actor): episode, last step number and writing number of its open episode."""
+        self.first_serial = np.full(capacity, -1, np.int64)
+        """Writing number of the first step of the same episode."""
+        self.written = self.steps = self.missing = 0
+        """``missing``: slots whose image was gone, or not whole, when a state was loaded."""
+        self._open: dict[tuple[str, int], tuple[int, int, int, int]] = {}
+        """Per (run, actor): of its open episode number and last step, and writing numbers of last and first step."""
 
     def __len__(self) -> int:
         return min(self.written, self.capacity)
@@ -100,7 +82,9 @@ class ReplayBuffer:
             array[slot] = step.reward_inputs.get(name, 0.0)
         if previous is not None and here == (previous[0], previous[1] + 1):
             self._link(previous[2], serial)
-        self._open[key] = (*here, serial)
+        first = serial if previous is None or previous[0] != here[0] else previous[3]
+        self.first_serial[slot] = first
+        self._open[key] = (*here, serial, first)
         self.steps += 1
         return True
 
@@ -112,6 +96,12 @@ class ReplayBuffer:
         serial = self._write_observation(final_observation)
         self.base_action[serial % self.capacity] = 0.0 if base_action is None else base_action
         self._link(last[2], serial)
+
+    def forget(self, step: StepId) -> None:
+        """Never sample the episode again of which ``step`` is the newest; its slots stay used until written over."""
+        last = self._open.get(step[:2])
+        if last is not None and last[0] == step.episode:
+            self.next_serial[self.first_serial == last[3]] = -1
 
     def add_episode(self, episode: Episode) -> None:
         for step in episode.steps:
@@ -129,7 +119,7 @@ class ReplayBuffer:
         self.reward[slot], self.source[slot] = 0.0, Source.HOLD
         for values in (*self.flags.values(), *self.inputs.values()):
             values[slot] = 0
-        self.serial[slot], self.next_serial[slot] = serial, -1
+        self.serial[slot], self.next_serial[slot], self.first_serial[slot] = serial, -1, -1
         self.written += 1
         return serial
 
@@ -144,7 +134,7 @@ class ReplayBuffer:
         """Forget everything."""
         for file in self._files.values():
             file.stamps[:] = EMPTY
-        self.serial[:] = self.next_serial[:] = -1
+        self.serial[:] = self.next_serial[:] = self.first_serial[:] = -1
         self.written = self.steps = self.missing = 0
         self._open.clear()
 
@@ -184,9 +174,8 @@ class ReplayBuffer:
         at, running = slots.copy(), np.ones(len(slots), bool)
         for _ in range(returns.n_step):
             after = self.next_serial[at] % self.capacity
-            total += np.where(running, discount * returns.reward(self, at, after, gamma, ends[at]), 0.0).astype(
-                np.float32
-            )
+            rewards = returns.reward(self, at, after, gamma, ends[at])
+            total += np.where(running, discount * rewards, 0.0).astype(np.float32)
             discount = np.where(running, discount * gamma, discount).astype(np.float32)
             discount[running & ends[at]] = 0.0
             takeover = (self.source[after] == Source.HUMAN) & (self.source[at] != Source.HUMAN)
@@ -222,7 +211,8 @@ class ReplayBuffer:
         """Inverse of :meth:`state`. Raises ValueError when the ring has another capacity or other entries. A slot whose
         image was written over since is left out: it comes again with the steps since."""
         mine = self._arrays()
-        if counters["capacity"] != self.capacity or set(arrays) != set(mine):
+        # Replays were once saved without the numbers of episodes' first steps: what was under way then is kept.
+        if counters["capacity"] != self.capacity or {*arrays, "first_serial"} != set(mine):
             raise ValueError(
                 f"stored replay holds {counters['capacity']} slots of {sorted(arrays)}; "
                 f"this run has {self.capacity} of {sorted(mine)}: resume with the configuration it was saved with"
@@ -230,7 +220,8 @@ class ReplayBuffer:
         for name, array in arrays.items():
             mine[name][: len(array)] = array
         self.written, self.steps = counters["written"], counters["steps"]
-        self._open = {(run, actor): (episode, step, serial) for run, actor, episode, step, serial in counters["open"]}
+        opened = ([*entry, -2][:6] for entry in counters["open"])
+        self._open = {(run, actor): (episode, step, *serials) for run, actor, episode, step, *serials in opened}
         written = self.serial.copy()
         for file in self._files.values():
             self.serial[stale := file.stamps != written] = -1
@@ -242,7 +233,16 @@ class ReplayBuffer:
         named = {f"observation.{name}": array for name, array in in_memory.items()}
         named |= {f"flag.{name}": array for name, array in self.flags.items()}
         named |= {f"input.{name}": array for name, array in self.inputs.items()}
-        plain = ("action", "proposed_action", "base_action", "reward", "source", "serial", "next_serial")
+        plain = (
+            "action",
+            "proposed_action",
+            "base_action",
+            "reward",
+            "source",
+            "serial",
+            "next_serial",
+            "first_serial",
+        )
         return named | {name: getattr(self, name) for name in plain}
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hardware.interfaces import Source
-from robot_rl.replay_buffer import ReplayBuffer
+
+if TYPE_CHECKING:
+    from robot_rl.replay_buffer import ReplayBuffer
+
+RewardFunction = Callable[["ReplayBuffer", np.ndarray, np.ndarray, float, np.ndarray], np.ndarray]
+"""``reward(buffer, slots, next_slots, gamma, ends) -> float32 (n,)``: computed at sampling from stored raw fields."""
 
 
 @dataclass(frozen=True)
@@ -55,3 +62,16 @@ def potential_from_pairwise(gains: np.ndarray) -> np.ndarray:
     is one.
     """
     return np.clip(np.concatenate([[0.0], np.cumsum(gains)]), 0.0, 1.0).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Returns:
+    """How returns are reckoned, at sampling; nothing of it is baked in when steps are stored."""
+
+    gamma: float
+    n_step: int
+    reward: RewardFunction
+    cut_at_takeover: bool = False
+    """Where control passes to the person: bootstrap with 0 instead of the value there."""
+    failure_ends: bool = True
+    """Whether a termination without success is worth 0 from there on; False bootstraps there, as at a truncation."""

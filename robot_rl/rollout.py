@@ -216,7 +216,7 @@ class Rollout:
         if self.store is not None and discarded:
             self.flush()
             self.store.label(self.store.path_of(self.run, self.episode), "discard")
-        episode = Episode(self._header, self._steps, self.observation, final_base)
+        episode = Episode(self._header, self._steps, self.observation, final_base, discarded)
         self._header, self._steps = None, []
         return episode
 

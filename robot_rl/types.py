@@ -99,6 +99,8 @@ class Episode:
     final_observation: Observation
     final_base_action: np.ndarray | None = None
     """The base policy's action there: where an episode was cut off, the value of going on needs it."""
+    discarded: bool = False
+    """The person threw it away as it ended."""
 
     @property
     def success(self) -> bool:

@@ -63,6 +63,7 @@ SCHEMAS: dict[str, Schema] = {
         MAX_RECORD_BYTES,
     ),
     "final": Schema(_STEP_ID, {"base_action": "float32", "observation.*": None}, MAX_RECORD_BYTES),
+    "discarded": Schema(_STEP_ID, {"base_action": "float32", "observation.*": None}, MAX_RECORD_BYTES),
     # Actor to learner.
     "hello": Schema({**_ADDRESS, "protocol": int, "spool": str, "actor": int, "first": int, "about": str}),
     "record": Schema(
@@ -97,6 +98,8 @@ class Final:
     id: StepId
     observation: Observation
     base_action: np.ndarray | None = None
+    discarded: bool = False
+    """The person threw the episode away: nothing more is to be learned from it."""
 
 
 Record = Step | Final
@@ -193,7 +196,7 @@ def encode_record(record: Record) -> bytes:
     seen = {f"observation.{name}": np.asarray(value) for name, value in record.observation.items()}
     if isinstance(record, Final):
         after = {} if record.base_action is None else {"base_action": np.asarray(record.base_action, np.float32)}
-        return encode("final", _id_fields(record.id), {**after, **seen})
+        return encode("discarded" if record.discarded else "final", _id_fields(record.id), {**after, **seen})
     actions = {f"action.{name}": np.asarray(getattr(record, name), np.float32) for name in _ACTIONS}
     flags = {n: bool(getattr(record, n)) for n in ("intervention_start", "terminated", "truncated", "success")}
     numbers = {"source": int(record.source), "reward": float(record.reward), "stamp_s": float(record.stamp_s)}
@@ -203,14 +206,14 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(data: bytes | memoryview) -> Record:
     """Inverse of :func:`encode_record`. Raises :class:`WireError`, also for numbers that are not finite."""
-    frame = decode(data, ("step", "final"))
+    frame = decode(data, ("step", "final", "discarded"))
     fields, tensors = dict(frame.fields), frame.tensors
     identity = StepId(*(fields.pop(name) for name in _STEP_ID))
     if not all(np.isfinite(t).all() for t in tensors.values() if t.dtype.kind == "f"):
         raise WireError(f"{frame.kind} {tuple(identity)} holds numbers that are not finite")
     seen = {name.removeprefix("observation."): t for name, t in tensors.items() if name.startswith("observation.")}
-    if frame.kind == "final":
-        return Final(identity, seen, tensors.get("base_action"))
+    if frame.kind != "step":
+        return Final(identity, seen, tensors.get("base_action"), frame.kind == "discarded")
     inputs = fields["reward_inputs"]
     numbers = (fields["reward"], fields["stamp_s"], *inputs.values())
     if not set(inputs) <= set(REWARD_INPUTS) or not all(type(v) is float and isfinite(v) for v in numbers):

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hardware.local_socket import listening
 from sim.drivers import SimArm
 from sim.remote_arm import REFERENCE, SOCKET, WATCHDOG_S, pack_state, unpack_reference
 from sim.scene_server import SOCKET as SCENE_SOCKET
@@ -159,16 +160,8 @@ def serve_task(task: str, folder: Path, seed: int = 0, log: Path | None = None) 
 
 def _listen(path: Path) -> socket.socket:
     """A socket at ``path``; one that a dead process left there is replaced."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if path.exists():
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                path.unlink()
-            else:
+            if probe.connect_ex(str(path)) == 0:
                 raise OSError(f"a twin listens at {path} already; end it first, or give another --folder")
-    listener.bind(str(path))
-    listener.listen(1)
-    listener.setblocking(False)
-    return listener
+    return listening(path, 1)

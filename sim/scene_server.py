@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from hardware.local_socket import listening
 from sim.tasks.base import TwinTask
 from sim.world import World
 
@@ -71,15 +72,10 @@ class SceneServer:
     def __init__(self, task: TwinTask, scene: Scene, path: Path):
         """``path`` is ours: who serves the arm beside it holds the folder."""
         self.task, self.scene, self._path = task, replace(scene, setup=dict(task.setup)), path
-        path.unlink(missing_ok=True)
         self._answered = True
         """False from a change until it is told: some steps later, when the arm's new place has been reported."""
         self._selector = selectors.DefaultSelector()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listener.bind(str(path))
-        path.chmod(0o600)
-        self._listener.listen(16)
-        self._listener.setblocking(False)
+        self._listener = listening(path, 16)
         self._selector.register(self._listener, selectors.EVENT_READ)
 
     def serve(self) -> None:

@@ -30,6 +30,7 @@ COMPOSITION_ROOTS: dict[str, tuple[str, ...]] = {
     "robot_rl/cell_person.py": ("robot_rl", "hardware"),
     "robot_rl/cell_scene.py": ("robot_rl.console", "hardware"),
     "robot_rl/cell_task.py": ("robot_rl", "hardware.interfaces", "hardware.geometry", "hardware.toml_dataclass"),
+    "robot_rl/console/broadcast.py": ("robot_rl", "hardware.local_socket"),
     "sim/commands.py": ("sim", "hardware", "robot_rl"),
     "sim/console.py": ("sim", "hardware", "robot_rl"),
     "sim/console_page.py": ("sim", "hardware", "robot_rl.console"),

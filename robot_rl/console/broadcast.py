@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from hardware.local_socket import listening
 from robot_rl.console.link import Channel, Wish
 from robot_rl.console.snapshot import Snapshot
 
@@ -18,13 +19,8 @@ class Broadcast:
     """Listens at ``path``, readable and writable by its owner alone; one console at a time, the newest."""
 
     def __init__(self, path: Path) -> None:
-        path.unlink(missing_ok=True)  # Whoever made it is dead: the cell's lock is ours.
         self._path = path
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listener.bind(str(path))
-        path.chmod(0o600)
-        self._listener.listen(1)
-        self._listener.setblocking(False)
+        self._listener = listening(path, 1)  # Whoever listened there is dead: the cell's lock is ours.
         self._channel: Channel | None = None
 
     @property

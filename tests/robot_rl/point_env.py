@@ -57,6 +57,22 @@ class SeenPoint(PointReach):
         return {**super()._observation(), "view": picture}
 
 
+class ThrownAwayPoint(PointReach):
+    """The same; whoever watches throws every second episode away as it ends."""
+
+    episodes = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self.episodes += 1
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        *stepped, info = super().step(action)
+        return (*stepped, info | {"discarded": self.episodes % 2 == 0})  # type: ignore[return-value]
+
+
 class NoisyPoint(PointReach):
     """The same beside a picture of noise, which cannot be compressed; it does not end before its time."""
 
@@ -75,6 +91,7 @@ class NoisyPoint(PointReach):
 
 gymnasium.register("NoisyPoint-v0", entry_point=f"{__name__}:NoisyPoint", max_episode_steps=12)
 gymnasium.register("SeenPoint-v0", entry_point=f"{__name__}:SeenPoint", max_episode_steps=20)
+gymnasium.register("ThrownAwayPoint-v0", entry_point=f"{__name__}:ThrownAwayPoint", max_episode_steps=20)
 gymnasium.register("PointReach-v0", entry_point=f"{__name__}:PointReach", max_episode_steps=20)
 
 

@@ -63,6 +63,19 @@ def test_every_step_goes_online_and_every_corrected_step_into_both():
     assert batch.human.all()
 
 
+def test_a_discarded_episode_is_forgotten_with_its_corrections():
+    learner = make()
+    feed(learner, [episode(1, "PPHH")])
+    for step in episode(2, "PHHPHP").steps:
+        learner.remember(step)
+    learner.forget(step.id)
+    feed(learner, [episode(3, "HP")])
+    for buffer, left in ((learner.online, [100, 101, 102, 103, 300, 301]), (learner.prior, [102, 103, 300])):
+        slots = np.flatnonzero(buffer.sampleable(np.arange(len(buffer))))
+        assert buffer.gather(slots, learner.returns).observation["state"][:, 0].tolist() == left
+    assert learner.governor.steps == 12, "its steps were taken, and paid for updates"
+
+
 def test_the_next_base_action_is_the_one_stored_at_collection():
     learner = make(OVER_BASE, base=ZeroBase(3))
     feed(learner, [episode(1, "PPHHP")])

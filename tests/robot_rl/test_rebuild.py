@@ -18,8 +18,8 @@ from robot_rl.description import Description
 from robot_rl.episodes import EpisodeStore
 from robot_rl.learners import RLLearner
 from robot_rl.link import InProcessLink, deliver
-from robot_rl.replay_buffer import ReplayBuffer, Returns
-from robot_rl.reward import RewardWeights
+from robot_rl.replay_buffer import ReplayBuffer
+from robot_rl.reward import Returns, RewardWeights
 from robot_rl.rollout import EnvSpec, Rollout
 
 SEEN = EnvSpec("tests.robot_rl.point_env:SeenPoint-v0")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hardware.interfaces import Source
 from robot_rl.mixture import Mixture
-from robot_rl.replay_buffer import ReplayBuffer, Returns
-from robot_rl.reward import RewardWeights
+from robot_rl.replay_buffer import ReplayBuffer
+from robot_rl.reward import Returns, RewardWeights
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 
 LAYOUT = {"state": ((1,), np.dtype(np.float32))}
@@ -142,6 +142,26 @@ def test_mixture_keeps_its_fractions_and_lends_the_share_of_an_empty_buffer():
     empty.add_episode(make_episode(2, [Source.HUMAN] * 6, True))
     for batch in Mixture((full, empty), (0.25, 0.75)).sample(rng, 8, Returns(0.9, 1, RewardWeights()), parts=3):
         assert batch.human.sum() == 6 and len(batch) == 8
+
+
+def test_a_forgotten_episode_is_never_sampled_nor_are_others_touched():
+    """Two actors write in turn; one's episode is thrown away, before and after a save in the middle of it."""
+    for saved in (False, True):
+        buffer = ReplayBuffer(40, LAYOUT, 2)
+        mine, other = (make_episode(n, [Source.POLICY] * 4, True, actor) for n, actor in ((5, 0), (7, 1)))
+        buffer.add_episode(make_episode(4, [Source.POLICY] * 3, True))
+        for i, (a, b) in enumerate(zip(mine.steps, other.steps, strict=True)):
+            if saved and i == 2:
+                buffer, state = ReplayBuffer(40, LAYOUT, 2), buffer.state()
+                buffer.load_state(*state)
+            buffer.add(a)
+            buffer.add(b)
+        buffer.forget(mine.steps[-1].id)
+        buffer.finish(other.steps[-1].id, other.final_observation)
+        buffer.add_episode(make_episode(6, [Source.POLICY] * 2, True))
+        left = np.flatnonzero(buffer.sampleable(np.arange(len(buffer))))
+        seen = buffer.gather(left, Returns(0.9, 3, RewardWeights())).observation["state"][:, 0]
+        assert sorted(int(value) // 100 for value in seen) == [4] * 3 + [6] * 2 + [7] * 4
 
 
 def test_state_round_trip_continues_an_open_episode():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hardware.interfaces import Source
-from robot_rl.replay_buffer import ReplayBuffer, Returns
-from robot_rl.reward import RewardWeights, potential_from_pairwise
+from robot_rl.replay_buffer import ReplayBuffer
+from robot_rl.reward import Returns, RewardWeights, potential_from_pairwise
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 
 LAYOUT = {"state": ((1,), np.dtype(np.float32))}

@@ -17,6 +17,7 @@ from robot_rl.checkpoint import load_checkpoint
 from robot_rl.cloning_config import ChunkConfig, CloningConfig, FlowConfig
 from robot_rl.config import ComputeConfig, LearnerConfig, TrainConfig, seeing
 from robot_rl.demonstrations import collect_demos
+from robot_rl.episodes import EpisodeStore
 from robot_rl.policy import Interface, load_policy
 from robot_rl.presets import PRESETS, preset
 from robot_rl.rollout import EnvSpec
@@ -26,7 +27,7 @@ from robot_rl.types import Episode
 POINT = EnvSpec("tests.robot_rl.point_env:PointReach-v0")
 SEEN = EnvSpec("tests.robot_rl.point_env:SeenPoint-v0")
 HELPED = EnvSpec("sim:PickCube-v0", {"person": "expert", "takeover": "no_progress", "max_steps": 60})
-STEPS, KILLED_AFTER, CHECKPOINTS = 220, 150, 100
+STEPS, KILLED_AFTER, CHECKPOINTS = 150, 100, 60
 CLONING = CloningConfig(
     width=16, depth=2, batch_size=16, steps=30, chunk=ChunkConfig(4, 2), flow=FlowConfig(16, 1, 2, distill_steps=10)
 )
@@ -94,7 +95,7 @@ def end(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "bc"])
 def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(name, tmp_path, shown):
-    """100 + kill + 100 updates equal 200, and so do the episodes: policy, critics, moments, replay, generators."""
+    """n + kill + m updates equal n + m, and so do the episodes: policy, critics, moments, replay, generators."""
     spec = HELPED if name in ("hg_dagger", "res_hil", "hil_serl") else POINT
     about = kill_and_compare(tmp_path, spec, small(name), shown[spec.id])
     if name != "hg_dagger":
@@ -144,6 +145,23 @@ def test_a_correction_is_kept_without_its_episode(tmp_path, shown):
     assert [len(part) for part in again.learner.corrections] == [len(part) for part in first.learner.corrections]
     assert again.tally.person_s == first.tally.person_s > 0
     assert again.attention.driving_s == first.attention.driving_s
+
+
+@pytest.mark.parametrize("name", ["rlpd", "hg_dagger"])
+def test_nothing_more_is_learned_from_an_episode_that_was_thrown_away(tmp_path, shown, name):
+    spec = EnvSpec("tests.robot_rl.point_env:ThrownAwayPoint-v0")
+    trainer = Trainer(tmp_path, spec, small(name), demos=shown[POINT.id], seed=3)
+    trainer.run()
+    store = EpisodeStore(tmp_path / "episodes")
+    thrown = [row for row in store.list() if row.label == "discard"]
+    kept = [row for row in store.list() if row.label is None and row.steps]
+    assert len(thrown) >= 2 and abs(len(kept) - len(thrown)) <= 1
+    assert trainer.tally.lengths == [row.steps for row in kept][: len(trainer.tally.lengths)]  # The last was cut off.
+    assert len(kept) - len(trainer.tally.lengths) <= 1 and trainer.tally.env_steps == STEPS
+    if name == "rlpd":
+        online = trainer.learner.off_policy.online
+        left = online.sampleable(np.arange(len(online))).sum()
+        assert left + sum(row.steps for row in thrown) in (STEPS - 1, STEPS), "the last step may be without its next"
 
 
 def test_a_fit_that_is_interrupted_is_done_again(tmp_path, shown, monkeypatch):

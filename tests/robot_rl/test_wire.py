@@ -53,11 +53,12 @@ def test_a_step_comes_back_bit_for_bit() -> None:
     assert all(same(getattr(step, f.name), getattr(back, f.name)) for f in dataclasses.fields(Step))
 
 
+@pytest.mark.parametrize("discarded", [False, True])
 @pytest.mark.parametrize("base", [None, np.ones(7, np.float32)])
-def test_an_episodes_end_comes_back(base: np.ndarray | None) -> None:
-    final = Final(StepId("r", 0, 1, 2), make_step().observation, base)
+def test_an_episodes_end_comes_back(base: np.ndarray | None, discarded: bool) -> None:
+    final = Final(StepId("r", 0, 1, 2), make_step().observation, base, discarded)
     back = decode_record(encode_record(final))
-    assert isinstance(back, Final) and back.id == final.id
+    assert isinstance(back, Final) and back.id == final.id and back.discarded is discarded
     assert same(dict(back.observation), dict(final.observation))
     assert back.base_action is None if base is None else same(back.base_action, base)
 
@@ -159,7 +160,7 @@ def test_forged_tensors_are_refused(tensor: list[Any]) -> None:
 
 
 def test_only_an_expected_kind_is_taken() -> None:
-    with pytest.raises(WireError, match="where step or final is expected"):
+    with pytest.raises(WireError, match="where step or final or discarded is expected"):
         decode_record(encode("ack", ACK))
     assert isinstance(decode(encode("ack", ACK), ("ack",)), Frame)
 
