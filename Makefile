@@ -15,7 +15,7 @@ ROS := .venv-ros-$(DISTRO)
 BIN := $(VENV)/bin
 PIP := bin/python -m pip install -q -c constraints.txt
 export UV_HTTP_RETRIES := 0
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 TORCH := $(shell sed -n 's/^\(torch==[^ ;]*\).*/\1/p' constraints.txt)

@@ -7,6 +7,7 @@ kept (S26). A killed actor comes up again with a fresh episode; the open one is 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import time
@@ -25,11 +26,14 @@ from robot_rl.foreign import ForeignEnv
 from robot_rl.keys import ActorKeys
 from robot_rl.link import ActorEnd, deliver
 from robot_rl.link_actor import ZmqActorEnd
+from robot_rl.metrics import MetricsLog
 from robot_rl.policy import Interface
 from robot_rl.policy_weights import Acting, WeightsGate, WeightsRefused
+from robot_rl.report import report_of
 from robot_rl.rollout import EnvSpec, Rollout
 from robot_rl.spool import Spool
 from robot_rl.stopping import Stopping
+from robot_rl.tally import Tally
 from robot_rl.types import Episode
 
 MAX_POLICY_AGE_S = 600.0
@@ -92,7 +96,8 @@ class Actor:
     ) -> None:
         self.out, self.env, self.link, self.max_behind, self._say = out, env, link, max_behind, say
         self.store = EpisodeStore(out / "episodes")
-        first = max(self.store.next_episode(run, actor), _next_episode(out))
+        begun, self.tally = _begun(out, env.task.spec.control_hz)
+        first = max(self.store.next_episode(run, actor), begun)
         self.rollout = Rollout(
             env, spec, run, seed + SEED_STRIDE * actor, store=self.store, first_episode=first, actor=actor
         )
@@ -100,6 +105,8 @@ class Actor:
         self.inbox = WeightsInbox(link, self.gate)
         self.acting: Acting | None = None
         self.steps = self.episodes = self.aborted = 0
+        self.metrics, self._before = MetricsLog(out), dataclasses.replace(self.tally)
+        self._began_s = time.monotonic()
         self._min_free_bytes, self._said = min_free_bytes, ""
         self._alone_s = MAX_POLICY_AGE_S if max_behind is None else MAX_TWIN_ALONE_S
 
@@ -111,6 +118,7 @@ class Actor:
                 self.acting = self.inbox.newest() or self.acting
                 if self._must_wait() or self.acting is None or self.acting.finished:
                     time.sleep(_POLL_S)
+                    self.tally.waited_s += _POLL_S
                 else:
                     self._step(self.acting)
         finally:
@@ -118,6 +126,8 @@ class Actor:
             self.inbox.close()
             self.store.close()
             self.env.close()
+            self._count()
+            self.metrics.close()
         return {"steps": self.steps, "episodes": self.episodes, "aborted": self.aborted}
 
     def _enough(self, max_steps: int | None) -> bool:
@@ -147,7 +157,7 @@ class Actor:
     def _step(self, acting: Acting) -> None:
         try:
             if not self.rollout.running:
-                _keep_next_episode(self.out, self.rollout.episode + 2)
+                _keep(self.out, self.rollout.episode + 2, self.tally)
             step, episode = self.rollout.step(acting.policy, label=acting.label)
         except OSError as error:  # the recorder's disk is full, gone or too slow
             self._say(f"no step is taken, it could not be recorded: {error.strerror or error}")
@@ -155,6 +165,7 @@ class Actor:
             time.sleep(RETRY_S)
             return
         self.steps += 1
+        self.tally.env_steps += 1
         deliver(self.link, step, episode)
         self.gate.observe(step.observation, step.base_action)
         if episode is not None:
@@ -167,10 +178,21 @@ class Actor:
 
     def _finished(self, episode: Episode) -> None:
         self.episodes += 1
-        outcome = "success" if episode.success else "failure"
+        if not episode.discarded:
+            self.tally.add(episode.steps)
+        self._count()
+        tally = self.tally
+        self.metrics.log(tally.env_steps, {"wall_s": tally.wall_s, **tally.recent()})
+        outcome = "discarded" if episode.discarded else "success" if episode.success else "failure"
         backlog = self.link.state().backlog
         waiting = f", {backlog} steps wait for the learner" if backlog > 2 * len(episode.steps) else ""
         self._say(f"episode {episode.header.episode}: {outcome} in {len(episode.steps)} steps{waiting}")
+
+    def _count(self) -> None:
+        """Bring the times of the tally up to date, with those of earlier processes in this folder."""
+        before, tally, rollout = self._before, self.tally, self.rollout
+        tally.reset_s, tally.paused_s = before.reset_s + rollout.reset_s, before.paused_s + rollout.paused_s
+        tally.wall_s = before.wall_s + time.monotonic() - self._began_s
 
 
 def act(
@@ -186,30 +208,35 @@ def act(
     **options: Any,
 ) -> dict[str, Any]:
     """Run an :class:`Actor` (which takes the ``options``) for the learner at ``endpoint``, with its spool in
-    ``out/spool``; what was done, for people. ValueError for an address that needs keys and has none."""
+    ``out/spool``; a report on the robot's time stands in ``out`` at the end. What was done, for people. ValueError for
+    an address that needs keys and has none."""
     out.mkdir(parents=True, exist_ok=True)
     spool = Spool(out / "spool")
     link = ZmqActorEnd(endpoint, spool, Description.of(env, spec).to_json(), actor, keys)
     say(f"delivering to {endpoint}")
     run = f"{out.name}-{spool.id[:8]}"
     try:
-        done = Actor(out, env, spec, link, run, actor=actor, say=say, **options).run(stopping, max_steps)
+        made = Actor(out, env, spec, link, run, actor=actor, say=say, **options)
+        done = made.run(stopping, max_steps)
     finally:
         link.close()
         spool.close()
-    return {**done, "undelivered": link.state().backlog}
+    about = {"task": env.task.spec.name, "preset": "actor", "seed": options.get("seed", 0)}
+    page = report_of(out, about, made.tally.figures(()))
+    return {**done, "undelivered": link.state().backlog, "report": page}
 
 
-def _next_episode(out: Path) -> int:
-    """The number after the last episode that was ever begun here: one that left no file may have been delivered."""
+def _begun(out: Path, control_hz: float) -> tuple[int, Tally]:
+    """The number after the last episode that was ever begun here, since one that left no file may have been delivered,
+    and what was counted until then."""
     try:
         said: Mapping[str, Any] = json.loads((out / COUNTER).read_text())
-        return int(said["next_episode"])
+        return int(said["next_episode"]), Tally(**said.get("tally", {"control_hz": control_hz}))
     except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        return 0, Tally(control_hz=control_hz)
 
 
-def _keep_next_episode(out: Path, number: int) -> None:
+def _keep(out: Path, number: int, tally: Tally) -> None:
     fresh = out / f"{COUNTER}.new"
-    fresh.write_text(json.dumps({"next_episode": number}))
+    fresh.write_text(json.dumps({"next_episode": number, "tally": dataclasses.asdict(tally)}))
     fresh.rename(out / COUNTER)

@@ -6,7 +6,6 @@ This module loads no torch, so that ``robot-rl --help`` answers at once; command
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,16 +213,11 @@ class Bench(Command):
 
 
 def report(out: Path, about: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
-    """``report.html`` of what was done in ``out``, and the ``summary.json`` that it is made of. What an earlier command
-    left there stays, unless ``figures`` has it anew; so does what it is ``about``."""
+    """Say where the :func:`~robot_rl.report.report_of` what was done in ``out`` is."""
     from robot_rl.cli import jsonable
-    from robot_rl.report import write_report
+    from robot_rl.report import report_of
 
-    path = out / "summary.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(jsonable({**about, **before, **figures}), indent=1), encoding="utf-8")
-    say(f"report: {write_report(out)}")
+    say(f"report: {report_of(out, jsonable(about), jsonable(figures))}")
 
 
 def evaluation_summary(result: Evaluation) -> dict[str, Any]:

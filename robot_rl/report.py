@@ -31,6 +31,16 @@ ROWS = {
 """Evaluations a summary may hold, and what they are called."""
 
 
+def report_of(folder: Path, about: Mapping[str, Any], figures: Mapping[str, Any]) -> Path:
+    """``report.html`` of what was done in ``folder``, and the ``summary.json`` that it is made of. What an earlier
+    command left there stays, unless ``figures`` (JSON-able) has it anew; so does what it is ``about``."""
+    path = folder / "summary.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**about, **before, **figures}, indent=1), encoding="utf-8")
+    return write_report(folder)
+
+
 def write_report(folder: Path) -> Path:
     """Write ``report.html`` into a run's folder and return its path.
 
