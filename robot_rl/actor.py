@@ -183,6 +183,8 @@ class Actor:
         self._count()
         tally = self.tally
         self.metrics.log(tally.env_steps, {"wall_s": tally.wall_s, **tally.recent()})
+        with suppress(OSError):  # a full disk: it is kept when the next begins
+            _keep(self.out, self.rollout.episode + 1, tally)
         outcome = "discarded" if episode.discarded else "success" if episode.success else "failure"
         backlog = self.link.state().backlog
         waiting = f", {backlog} steps wait for the learner" if backlog > 2 * len(episode.steps) else ""
@@ -217,13 +219,16 @@ def act(
     run = f"{out.name}-{spool.id[:8]}"
     try:
         made = Actor(out, env, spec, link, run, actor=actor, say=say, **options)
-        done = made.run(stopping, max_steps)
+        try:
+            done = made.run(stopping, max_steps)
+        finally:
+            about = {"task": env.task.spec.name, "preset": "actor", "seed": made.rollout.seed}
+            with suppress(OSError):  # a full disk ends nothing else
+                say(f"report: {report_of(out, about, made.tally.figures(()))}")
     finally:
         link.close()
         spool.close()
-    about = {"task": env.task.spec.name, "preset": "actor", "seed": options.get("seed", 0)}
-    page = report_of(out, about, made.tally.figures(()))
-    return {**done, "undelivered": link.state().backlog, "report": page}
+    return {**done, "undelivered": link.state().backlog}
 
 
 def _begun(out: Path, control_hz: float) -> tuple[int, Tally]:

@@ -60,7 +60,8 @@ def write_report(folder: Path) -> Path:
     title = f"{str(summary['task']).replace('_', ' ')} · {summary['preset']}"
     lead = f"seed {summary['seed']}"
     if "env_steps" in summary:
-        lead += f" · {summary['demos']} demonstrations · {summary['env_steps']:,} environment steps"
+        demos = f" · {summary['demos']} demonstrations" if summary["demos"] else ""
+        lead += f"{demos} · {summary['env_steps']:,} environment steps"
     path = folder / "report.html"
     path.write_text(html_page(title, lead, sections), encoding="utf-8")
     return path

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 JOG_KEYS = {"I": (0, 1.0), "K": (0, -1.0), "J": (1, 1.0), "L": (1, -1.0), "U": (2, 1.0), "O": (2, -1.0)}
 """Key → axis (x, y, z of the base) and direction; with shift they turn about it. W A S D Q E fly viser's camera."""
 WISHES = {
-    "Take over": "take_over", "Hand back": "hand_back", "Hold": "hold", "Resume": "resume", "Gripper": "gripper",
+    "Take over": "take_over", "Hand back": "hand_back", "Hold": "hold", "Arm": "resume", "Gripper": "gripper",
 }  # fmt: skip
-BUTTONS = {"Control": ("Take over", "Hand back", "Gripper"), "Robot": ("Hold", "Resume")}
+BUTTONS = {"Control": ("Take over", "Hand back", "Gripper"), "Robot": ("Hold", "Arm")}
 WATCHING = {"Robot": ("Hold",)}
 """The buttons where the page does not drive."""
 VERDICTS: tuple[Verdict, ...] = ("success", "failure", "discard", "reset")
 HOTKEYS = {
-    "Take over": "T", "Hand back": "B", "Hold": "space", "Resume": "enter",
+    "Take over": "T", "Hand back": "B", "Hold": "space", "Arm": "enter",
     "Success": "Y", "Failure": "N", "Discard": "X", "Reset": "R", "Gripper": "G",
 }  # fmt: skip
 KEYS_NOTE = (
     "**Drive** I K forward, back · J L left, right · U O up, down · with shift: turn · G gripper. Hold a key, or drag "
     "the arrows at the hand and hold them.\n\n"
-    "**Decide** T take over · B hand back · space hold · enter resume · Y success · N failure · X discard · R reset"
+    "**Decide** T take over · B hand back · space hold · enter arm again · Y success · N failure · X discard · R reset"
 )
 WATCHING_NOTE = (
     "The device beside the arm drives it, begins episodes and clears stops. Here: space hold · Y success · N failure · "

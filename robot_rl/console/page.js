@@ -14,7 +14,7 @@ if (!window.robotRl) {
   });
   for (const end of ["keyup", "blur"]) addEventListener(end, () => (held = null));
 
-  // A button that was clicked would also take the next space or enter, which belong to Hold and Resume.
+  // A button that was clicked would also take the next space or enter, which belong to Hold and Arm.
   addEventListener("click", (event) => event.target.closest("button") && document.activeElement.blur());
 
   // Hz of the notes, one after another.
