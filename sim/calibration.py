@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from mujoco import minimize
@@ -12,10 +13,9 @@ from mujoco import minimize
 from hardware.geometry import pose_delta
 from hardware.interfaces import ArmState
 from hardware.toml_dataclass import nearest
-from robot_rl.episodes import read_episode
 from robot_rl.types import Episode
 from sim.parameters import BOUNDS, FITTED, TwinParameters
-from sim.replay import carried_out, reports_of
+from sim.replay import carried_out, read_moved, reports_of
 
 SCALES = np.repeat([0.001, 0.005, 0.01, 0.05, 2.0, 0.2], 3)
 """Differences that count alike: 1 mm, 5 mrad, 10 mm/s, 50 mrad/s, 2 N, 0.2 N m."""
@@ -48,18 +48,19 @@ def calibrate(
     free: Sequence[str] = FITTED,
     max_iter: int = 14,
     say: Callable[[str], None] = lambda _: None,
+    moved: Mapping[str, str] = MappingProxyType({}),
 ) -> Calibration:
     """Fit the parameters ``free`` to all steps of the episodes at ``paths``; the others stay as the twin has them.
 
     Least squares by Gauss-Newton within bounds (MuJoCo's, on which its ``sysid`` rests too: a rollout of ours runs
-    guard and driver as well). Raises ``ValueError`` (one line) as :func:`sim.replay.replay` does.
+    guard and driver as well). ``moved``, and the ``ValueError`` (one line) raised, as of :func:`sim.replay.replay`.
     """
     for name in free:
         if name not in FITTED:
             raise ValueError(f"'{name}' cannot be fitted; {nearest(name, FITTED)} (there are {', '.join(FITTED)})")
-    episodes = [(path, read_episode(path)) for path in paths]
+    episodes = [(path, read_moved(path, moved)) for path in paths]
     if not episodes or not free:
-        raise ValueError("nothing to fit: give episodes of the twin, and parameters")
+        raise ValueError("nothing to fit: give episodes, and parameters")
     low, high = (np.array([BOUNDS[name][i] for name in free]) for i in (0, 1))
     replays = 0
 

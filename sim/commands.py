@@ -52,7 +52,8 @@ class Demo(Configured):
 
 @dataclass(kw_only=True)
 class Replay(Command):
-    """Replay a recorded episode in the twin: as it moved, or by doing its actions again."""
+    """Replay a recorded episode in the twin: as it moved, or by doing its actions again. A real arm's actions need its
+    cell's and task's files: --cell and --task where they are not any more where they were."""
 
     episode: Annotated[Path, tyro.conf.Positional]
     """The episode's .mcap file."""
@@ -78,7 +79,7 @@ class Replay(Command):
             return {"episode": self.episode, **dataclasses.asdict(self._retried(self.policy))}
         from sim.replay import replay
 
-        result = replay(self.episode, self.mode, self.video, self.report, 1e-3 * self.bound_mm)
+        result = replay(self.episode, self.mode, self.video, self.report, 1e-3 * self.bound_mm, _moved(self))
         return {"episode": self.episode, "mode": self.mode, **dataclasses.asdict(result)}
 
     def _retried(self, policy: Path) -> Any:
@@ -95,7 +96,8 @@ class Replay(Command):
 
 @dataclass(kw_only=True)
 class CalibrateTwin(Command):
-    """Fit the twin to recorded episodes, by carrying their targets out again with other parameters."""
+    """Fit the twin to recorded episodes, by carrying their targets out again with other parameters; a real arm's with
+    its cell and task, as `replay` does."""
 
     episodes: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The episodes' .mcap files. Motion and contact both tell; a hundred steps are a start."""
@@ -114,7 +116,7 @@ class CalibrateTwin(Command):
         from sim.calibration import calibrate
         from sim.parameters import FITTED
 
-        found = calibrate(self.episodes, self.parameters or FITTED, say=say)
+        found = calibrate(self.episodes, self.parameters or FITTED, say=say, moved=_moved(self))
         twin = json.dumps({"twin": found.parameters.changes()})
         say(f"to have that twin: --env-kwargs '{twin}'")
         return dataclasses.asdict(found)
@@ -190,3 +192,9 @@ class Tasks(Command):
             rows.append({"task": name, "env": env_id, "max_steps": spec.max_steps, "instruction": spec.instruction})
             env.close()
         return {"tasks": rows}
+
+
+def _moved(command: Command) -> dict[str, str]:
+    """Where a real cell's files are now, if the command says."""
+    given = {"cell": "" if command.cell is None else str(command.cell), "task": command.task}
+    return {name: file for name, file in given.items() if file.endswith(".toml")}

@@ -7,10 +7,11 @@ for an episode of the twin the arm then does exactly what it did, for a real arm
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -68,15 +69,17 @@ def replay(
     video: Path | None = None,
     page: Path | None = None,
     bound_m: float = 0.002,
+    moved: Mapping[str, str] = MappingProxyType({}),
 ) -> ReplayReport:
     """Replay the episode at ``path`` and compare it with its recording; ``video`` (.mp4) shows both side by side,
     ``page`` (.html) their differences against time. They part where the end effectors are more than ``bound_m`` apart.
+    ``moved``: where files of a real cell (``cell``, ``task``) are now.
 
     Raises ``ValueError`` (one line) for a damaged file, an episode without a robot, of a task that the twin lacks or,
     for ``actions``, with neither a physics state nor its cell's file; ``sim.world.RendererUnavailable`` if no video can
     be drawn here.
     """
-    episode = read_episode(path)
+    episode = read_moved(path, moved)
     reports = reports_of(path, episode)
     if mode == "actions":
         twin, states = carried_out(path, episode.header, reports)
@@ -115,6 +118,15 @@ def replay(
         video=video,
         page=page,
     )
+
+
+def read_moved(path: Path | str, moved: Mapping[str, str]) -> Episode:
+    """The episode at ``path``, some of whose cell's files are elsewhere now."""
+    episode = read_episode(path)
+    if moved and of_real_cell(episode.header):
+        environment = {**episode.header.environment, **moved}
+        episode.header = replace(episode.header, environment=environment)
+    return episode
 
 
 def reports_of(path: Path | str, episode: Episode) -> list[RobotObservation]:

@@ -148,8 +148,9 @@ def test_targets_of_a_real_arm_are_carried_out_at_an_empty_table(tmp_path, of_an
 def test_what_keeps_a_real_arms_targets_from_the_twin_is_said_in_one_line(tmp_path, of_an_arm):
     (path,) = record(tmp_path, "sim:Reach-v0", 1)
     with pytest.raises(ValueError, match=r"limits of its cell and task are needed, .*: .*gone.toml") as caught:
-        replay(of_an_arm(path, cell="/gone.toml"))
+        replay(gone := of_an_arm(path, cell="/gone.toml"))
     assert "\n" not in str(caught.value)
+    assert replay(gone, moved={"cell": str(cell_file("twin"))}).max_position_error_m < 1e-6, "it stands here now"
 
     def bent(episode: Episode) -> Episode:
         robot = episode.header.initial_robot
