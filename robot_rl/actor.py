@@ -234,11 +234,12 @@ def act(
 def _begun(out: Path, control_hz: float) -> tuple[int, Tally]:
     """The number after the last episode that was ever begun here, since one that left no file may have been delivered,
     and what was counted until then."""
-    try:
+    number, tally = 0, Tally(control_hz=control_hz)
+    with suppress(OSError, ValueError, KeyError, TypeError):
         said: Mapping[str, Any] = json.loads((out / COUNTER).read_text())
-        return int(said["next_episode"]), Tally(**said.get("tally", {"control_hz": control_hz}))
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0, Tally(control_hz=control_hz)
+        number = int(said["next_episode"])  # First: whatever becomes of the tally, no number is given twice.
+        tally = Tally(**said["tally"])
+    return number, tally
 
 
 def _keep(out: Path, number: int, tally: Tally) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from robot_rl.types import Episode, Step
 from robot_rl.wire import Final, Record
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of what is said on the wire; ends of different versions refuse each other."""
 BASE = "base/"
 """Prefix of the frozen base policy's tensors among an actor's weights."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 
 from hardware.interfaces import Source
-from robot_rl.actor import Actor
+from robot_rl.actor import COUNTER, Actor
 from robot_rl.collectors import RandomPolicy
 from robot_rl.link import InProcessLink
 from robot_rl.metrics import read_metrics
@@ -43,3 +44,11 @@ def test_an_episode_that_was_thrown_away_counts_as_steps_and_as_nothing_else(tmp
     actor = acted(tmp_path, THROWN, 50)
     assert actor.episodes >= 3 and len(actor.tally.successes) == (actor.episodes + 1) // 2
     assert actor.tally.env_steps == actor.steps > sum(actor.tally.lengths)
+
+
+def test_a_tally_that_cannot_be_read_gives_no_number_twice(tmp_path):
+    acted(tmp_path, THROWN, 20)
+    said = json.loads((tmp_path / COUNTER).read_text())
+    (tmp_path / COUNTER).write_text(json.dumps({"next_episode": 40, "tally": {**said["tally"], "newer": 1}}))
+    actor = acted(tmp_path, THROWN, 20)
+    assert actor.rollout.episode >= 40 and actor.tally.env_steps == actor.steps, "it counts anew"

@@ -13,7 +13,7 @@ import zmq
 
 from robot_rl.journal import Journal
 from robot_rl.keys import actor_keys, learner_keys, make_keys
-from robot_rl.link import ActorEnd, InProcessLink, LearnerEnd, Weights, digest_of
+from robot_rl.link import PROTOCOL, ActorEnd, InProcessLink, LearnerEnd, Weights, digest_of
 from robot_rl.link_actor import ZmqActorEnd
 from robot_rl.link_learner import ZmqLearnerEnd
 from robot_rl.spool import Spool
@@ -271,7 +271,7 @@ def test_old_sessions_are_not_listened_to(pair: Pair) -> None:
     learner, actor = pair.learner._session, pair.actor._session
     old = {"session": actor - (1 << 32), "to": learner}
     replay = [
-        encode("hello", {**old, "protocol": 1, "spool": pair.spool.id, "actor": 0, "first": 1, "about": "{}"}),
+        encode("hello", {**old, "protocol": PROTOCOL, "spool": pair.spool.id, "actor": 0, "first": 1, "about": "{}"}),
         encode(
             "record",
             {**old, "spool": pair.spool.id, "sequence": 6, "after": 5},
