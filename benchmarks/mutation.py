@@ -1,19 +1,19 @@
 """``make mutation``: do the guard's tests notice when its core is wrong?
 
-Every mutant (:mod:`benchmarks.mutants`) of the core's modules meets the tests that run its line, fastest first, in a
-forked process that takes the mutated source instead of the file; nothing on disk is touched. A failing test, an error
-and a test that does not end kill it. Survivors are listed in ``benchmarks/mutation.md`` with their explanations, kept
-in ``benchmarks/mutation.toml``. Results are kept as they come, so that an interrupted run goes on; a module that
-changed starts anew, and survivors meet the tests again when those changed.
+Every mutant (:mod:`benchmarks.mutants`) of the core's modules meets the tests that run its line, first those that
+noticed others in its function, then the fastest, in a forked process whose functions get the mutated code
+(:mod:`benchmarks.mutant_in_place`); nothing on disk is touched. A failing test, an error and a test that does not end
+kill it. Survivors are listed in ``benchmarks/mutation.md`` with their explanations, kept in
+``benchmarks/mutation.toml``. Results are kept as they come, so that an interrupted run goes on; a module that changed
+starts anew, and survivors meet the tests again when those changed.
 
-Why not mutmut or cosmic-ray: both start pytest, numpy, scipy and hypothesis anew for every mutant, which costs several
-times what the tests do.
+Why not mutmut or cosmic-ray: both start pytest, numpy, scipy and hypothesis anew for every mutant, which costs a
+hundred times what the first test to notice it does.
 """
 
 from __future__ import annotations
 
 import configparser
-import importlib
 import json
 import os
 import signal
@@ -25,10 +25,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tyro
 
+from benchmarks.mutant_in_place import live_functions
 from benchmarks.mutants import Mutant, mutants
-from benchmarks.mutation_tests import PRELOADED, ROOT, Test, digest, judge, path_of, test_files, tests_by_line, tests_of
+from benchmarks.mutation_tests import (
+    ROOT,
+    Test,
+    digest,
+    judge,
+    path_of,
+    test_files,
+    tests_by_line,
+    tests_of,
+    with_tests,
+)
 from benchmarks.page import put
 from hardware.toml_dataclass import read_toml
 
@@ -55,6 +67,8 @@ class Options:
     """Which of the core's modules."""
     workers: int = os.cpu_count() or 2
     """Processes."""
+    seconds: float = 60.0
+    """Of tests a mutant meets at most, the fastest: what only slower ones would notice counts as a survivor."""
     sample: int = 0
     """Only this many mutants a module, drawn evenly; 0 for all."""
     page: bool = True
@@ -70,24 +84,41 @@ class Run:
         self.tests_digest = digest(*test_files(), *sorted((ROOT / "tests/hardware").glob("rig*.py")))
         self.sources = {module: digest(path_of(module)) for module in self.modules}
         self.results = self._known()
-        self._running: dict[int, tuple[str, Mutant, float]] = {}
+        self._running: dict[int, tuple[str, Mutant, float, int]] = {}
+        self._noticed: dict[str, list[str]] = defaultdict(list)
 
     def all(self) -> None:
         """Judge what is left."""
         waiting = list(self._waiting())
-        if not waiting:
-            return
-        print(f"{len(waiting)} mutants to judge", file=sys.stderr, flush=True)
-        lines = tests_by_line(self.modules)
+        if waiting:
+            print(f"{len(waiting)} mutants to judge", file=sys.stderr, flush=True)
+            with_tests(lambda items: self._judge(waiting, items))
+
+    def _judge(self, waiting: Sequence[tuple[str, Mutant]], items: Sequence[pytest.Item]) -> None:
+        lines = tests_by_line(items, self.modules, RESULTS.parent / "mutation_coverage")
+        for module in {module for module, _ in waiting}:
+            live_functions(f"hardware.{module}")
+        by_node = {item.nodeid: item for item in items}
         begin, done = time.monotonic(), 0
         for module, mutant in waiting:
             while len(self._running) >= self.options.workers:
                 done += self._reap()
                 self._say(done, len(waiting), begin)
-            self._start(module, mutant, tests_of(module, mutant, lines))
+            self._start(by_node, module, mutant, self._first(module, tests_of(module, mutant, lines)))
         while self._running:
             done += self._reap()
         self._say(done, len(waiting), begin, always=True)
+
+    def _first(self, module: str, tests: Sequence[Test]) -> list[Test]:
+        """Those that noticed the last mutants, then the fastest, as many as there is time for."""
+        lately = self._noticed[module][-20:]
+        left, chosen = self.options.seconds, []
+        for test in sorted(tests, key=lambda test: (test.node not in lately, test.seconds)):
+            left -= test.seconds
+            if left < 0 and chosen:
+                break
+            chosen.append(test)
+        return chosen
 
     def _known(self) -> dict[tuple[str, int], dict[str, Any]]:
         """What earlier runs found that still counts."""
@@ -108,35 +139,43 @@ class Run:
             step = max(1, len(found) // self.options.sample) if self.options.sample else 1
             yield from ((module, m) for m in found[::step] if (module, m.index) not in self.results)
 
-    def _start(self, module: str, mutant: Mutant, tests: Sequence[Test]) -> None:
+    def _start(self, items: Mapping[str, pytest.Item], module: str, mutant: Mutant, tests: Sequence[Test]) -> None:
         if not tests:  # No test runs the line.
-            self._note(module, mutant, _SURVIVED, 0.0)
+            self._note(module, mutant, _SURVIVED, 0.0, "")
             return
         sys.stdout.flush()
+        answer, told = os.pipe()
         pid = os.fork()
         if pid == 0:
-            code = 1
+            by = "(error)"
             try:
-                code = judge(module, mutant, tests)
+                by = judge(items, module, mutant, tests)
             finally:
-                os._exit(min(code, 1))
-        self._running[pid] = (module, mutant, time.monotonic())
+                os.write(told, by.encode())
+                os._exit(1 if by else 0)
+        os.close(told)
+        self._running[pid] = (module, mutant, time.monotonic(), answer)
 
     def _reap(self) -> int:
         pid, status = os.wait()
-        module, mutant, begin = self._running.pop(pid)
+        module, mutant, begin, answer = self._running.pop(pid)
+        with os.fdopen(answer, "rb") as file:
+            by = file.read().decode()
         code = os.waitstatus_to_exitcode(status)
         outcome = _SURVIVED if code == 0 else _TIMED_OUT if -code in (signal.SIGPROF, signal.SIGALRM) else _KILLED
-        self._note(module, mutant, outcome, time.monotonic() - begin)
+        if by:
+            self._noticed[module].append(by)
+        self._note(module, mutant, outcome, time.monotonic() - begin, by)
         return 1
 
-    def _note(self, module: str, mutant: Mutant, outcome: str, seconds: float) -> None:
+    def _note(self, module: str, mutant: Mutant, outcome: str, seconds: float, by: str) -> None:
         row = {
             "module": module,
             "index": mutant.index,
             "line": mutant.line,
             "change": mutant.change,
             "outcome": outcome,
+            "by": by,
             "seconds": round(seconds, 1),
             "source": self.sources[module],
             "tests": self.tests_digest,
@@ -189,8 +228,6 @@ def main() -> None:
     os.chdir(ROOT)
     os.environ["OMP_NUM_THREADS"] = "1"
     sys.path.insert(0, str(ROOT))
-    for module in PRELOADED:
-        importlib.import_module(module)
     run = Run(options)
     try:
         run.all()
