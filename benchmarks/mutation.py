@@ -5,7 +5,7 @@ noticed others in its function, then the fastest, in a forked process whose func
 (:mod:`benchmarks.mutant_in_place`); nothing on disk is touched. A failing test, an error and a test that does not end
 kill it. Survivors are listed in ``benchmarks/mutation.md`` with their explanations, kept in
 ``benchmarks/mutation.toml``. Results are kept as they come, so that an interrupted run goes on; a module that changed
-starts anew, and survivors meet the tests again when those changed.
+starts anew, and survivors meet the tests again when those changed, or more of them with more ``--seconds``.
 
 Why not mutmut or cosmic-ray: both start pytest, numpy, scipy and hypothesis anew for every mutant, which costs a
 hundred times what the first test to notice it does.
@@ -127,11 +127,14 @@ class Run:
             row = json.loads(line)
             if self.sources.get(row["module"]) != row["source"]:
                 continue
-            if row["outcome"] == _SURVIVED and row["tests"] != self.tests_digest:
+            if row["outcome"] == _SURVIVED and not self._met_enough(row):
                 known.pop((row["module"], row["index"]), None)
                 continue
             known[row["module"], row["index"]] = row
         return known
+
+    def _met_enough(self, row: Mapping[str, Any]) -> bool:
+        return row["tests"] == self.tests_digest and row["met_s"] >= self.options.seconds
 
     def _waiting(self) -> Iterator[tuple[str, Mutant]]:
         for module in self.modules:
@@ -177,6 +180,7 @@ class Run:
             "outcome": outcome,
             "by": by,
             "seconds": round(seconds, 1),
+            "met_s": self.options.seconds,
             "source": self.sources[module],
             "tests": self.tests_digest,
         }

@@ -7,7 +7,7 @@ tests. Points and lengths are in the cell's frame, m.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import isclose, sqrt
 from typing import NamedTuple
 
 from hardware.interfaces import Vector3
@@ -35,7 +35,7 @@ class Plane:
 
     def __post_init__(self) -> None:
         length = sqrt(_dot(self.normal, self.normal))
-        if abs(length - 1.0) > 1e-6:
+        if not isclose(length, 1.0, rel_tol=1e-6):
             raise ValueError(f"normal {list(self.normal)} has length {length:.3g}; it must be a unit vector")
 
     def distance(self, capsule: Capsule) -> float:

@@ -6,7 +6,7 @@ Ids are those of ``docs/safety.md``. Each says how far something is over its lim
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite, sqrt
+from math import hypot, inf, isfinite
 from typing import NamedTuple
 
 from hardware.guard_inputs import GuardInputs
@@ -40,10 +40,10 @@ def is_readable(inputs: GuardInputs) -> bool:
     arm, teleop = inputs.arm, inputs.teleop
     try:
         (x, y, z), (qx, qy, qz, qw) = arm.T_base_ee
-        total = x + y + z + qx + qy + qz + qw + sum(arm.ee_twist) + sum(arm.wrench) + arm.gripper_width_m
-        total += sum(arm.joint_positions_rad) + sum(arm.joint_velocities_rad_s) + arm.stamp_s
+        arms = (*arm.ee_twist, *arm.wrench, *arm.joint_positions_rad, *arm.joint_velocities_rad_s)
+        others = (x, y, z, qx, qy, qz, qw, arm.gripper_width_m, arm.stamp_s, *teleop.twist, teleop.heartbeat_s)
         complete = len(arm.ee_twist) == len(arm.wrench) == len(teleop.twist) == 6
-        return complete and isfinite(total + sum(teleop.twist) + teleop.heartbeat_s)
+        return complete and isfinite(sum((*arms, *others)))
     except (TypeError, ValueError, OverflowError):
         return False
 
@@ -83,8 +83,7 @@ def _pressed_in_reset(settings: GuardSettings, state: GuardState, inputs: GuardI
 def _beyond(six: tuple[float, float, float, float, float, float], limit: float) -> float:
     """How far the first three of ``six`` are longer than ``limit``."""
     x, y, z, *_ = six
-    square = x * x + y * y + z * z
-    return sqrt(square) - limit if square > limit * limit else 0.0
+    return hypot(x, y, z) - limit
 
 
 def _old_arm(settings: GuardSettings, state: GuardState, inputs: GuardInputs, now: float) -> float:
@@ -162,7 +161,7 @@ def _other_actor(settings: GuardSettings, state: GuardState, inputs: GuardInputs
 def _late(settings: GuardSettings, state: GuardState, inputs: GuardInputs, now: float) -> float:
     # Ticks missed, or, by a clock that runs backwards, the ticks it lost.
     passed = (now - state.tick_s) / settings.period_s
-    return -passed if passed < 0.0 else passed - 1.0 - settings.limits.max_missed_ticks - 1e-6
+    return max(-passed, passed - 1.0 - settings.limits.max_missed_ticks - 1e-6)
 
 
 def _other_arm_holds(settings: GuardSettings, state: GuardState, inputs: GuardInputs, now: float) -> float:

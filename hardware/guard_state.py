@@ -50,7 +50,7 @@ class GuardSettings:
         cell: Cell,
         limits_profile: str,
         teleop_speed: tuple[float, float],
-        control_hz: float | None = 10.0,
+        control_hz: float | None,
         task: str = "",
     ) -> GuardSettings:
         """Settings of a cell under one of its profiles, in one of its tasks, for a policy that commands at

@@ -39,7 +39,7 @@ def may_engage(
     _has_stopped(settings, state, now)
     _can_record(settings, disk)
     pose, limits = arm.T_base_ee, settings.limits
-    if not isfinite(sum(pose.position_m) + sum(pose.quat_xyzw)):
+    if not isfinite(sum((*pose.position_m, *pose.quat_xyzw))):
         raise EngageError(f"the arm reports {pose}, which is not finite; reconnect it before engaging")
     _fits_model(settings, arm)
     if arm.stopped:

@@ -98,7 +98,7 @@ def test_above_it_the_guard_stops_at_the_tick_it_should_and_says_why(case):
             assert (executed.mode, executed.source) == (case.check.mode, Source.HOLD), (driver, share)
             assert executed.reason.startswith(f"{case.check.limit}: {case.check.says} (over by ")
             (refusal,) = own(executed, case)
-            over = case.limit * share if case.limit else refusal.amount
+            over = case.limit * share if case.limit else 1.0
             assert refusal.amount == pytest.approx(over, rel=1e-3, abs=2e-9)
             assert refusal.amount > 0.0
             assert f"over by {refusal.amount:.3g})" in executed.reason

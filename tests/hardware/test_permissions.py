@@ -208,7 +208,7 @@ def test_s26_a_disk_that_fills_while_engaged_holds_only_once_a_write_fails():
 def fr3() -> tuple[GuardSettings, GuardState, ArmState]:
     """The twin's arm at home, where its joints say, disarmed and streaming."""
     cell = load_cell("twin")
-    settings = GuardSettings.of(cell, "collaborative", (0.08, 0.6))
+    settings = GuardSettings.of(cell, "collaborative", (0.08, 0.6), 10.0)
     home = cell.home_joint_positions_rad
     body = settings.whole_arm.body
     pose = body.view(home, POINTING_DOWN).ee_by_joints
