@@ -23,9 +23,7 @@ from hardware.surroundings import HeldCapsule
 DAMPING = 0.05
 """Of the pseudo-inverse, in units of dexterity: below it joint motions are understated, but there motion is refused."""
 HELD = "held tool"
-_LEVI_CIVITA = np.array(
-    [[0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0], [0, 0, -1, 0, 0, 0, 1, 0, 0], [0, 1, 0, -1, 0, 0, 0, 0, 0]]
-)
+_LEVI_CIVITA = np.moveaxis(np.cross(np.eye(3)[:, None], np.eye(3)), 2, 0).reshape(3, -1)
 """Row k holds ``epsilon_ijk`` as a matrix (i, j)."""
 
 
