@@ -77,17 +77,19 @@ class _Site:
 
 def _sites(tree: ast.Module) -> list[_Site]:
     sites: list[_Site] = []
-    _visit(tree, sites, 0)
+    _visit(tree, sites, 0, tree)
     return sites
 
 
-def _visit(node: ast.AST, sites: list[_Site], statement: int) -> None:
+def _visit(node: ast.AST, sites: list[_Site], statement: int, parent: ast.AST) -> None:
     """Collect the sites in ``node`` and below, leaving out text and types."""
     if isinstance(node, (ast.JoinedStr, ast.Import, ast.ImportFrom)):
         return
     if isinstance(node, ast.stmt):
         statement = node.lineno
-    sites.extend(replace(site, statement=statement) for site in _of_node(node))
+    # A bare number says nothing: it is shown in what it stands in.
+    shown = parent if isinstance(node, ast.Constant) and isinstance(parent, (ast.expr, ast.keyword)) else None
+    sites.extend(replace(site, statement=statement, shown=shown or site.shown) for site in _of_node(node))
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "ctx", "type_params"):
             continue
@@ -98,7 +100,7 @@ def _visit(node: ast.AST, sites: list[_Site], statement: int) -> None:
             if isinstance(value, list) and name in ("body", "orelse") and isinstance(child, _DELETABLE):
                 sites.extend(_deletion(child, value, position))
             if not _is_text(child) and not _is_alias(node, child):
-                _visit(child, sites, statement)
+                _visit(child, sites, statement, node)
 
 
 def _of_node(node: ast.AST) -> Iterator[_Site]:

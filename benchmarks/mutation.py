@@ -1,11 +1,12 @@
 """``make mutation``: do the guard's tests notice when its core is wrong?
 
 Every mutant (:mod:`benchmarks.mutants`) of the core's modules meets the tests that run its line, first those that
-noticed others in its function, then the fastest, in a forked process whose functions get the mutated code
+noticed others in its module, then the fastest, in a forked process whose functions get the mutated code
 (:mod:`benchmarks.mutant_in_place`); nothing on disk is touched. A failing test, an error and a test that does not end
 kill it. Survivors are listed in ``benchmarks/mutation.md`` with their explanations, kept in
 ``benchmarks/mutation.toml``. Results are kept as they come, so that an interrupted run goes on; a module that changed
-starts anew, and survivors meet the tests again when those changed, or more of them with more ``--seconds``.
+starts anew, and survivors without an explanation meet the tests again when those changed, or more of them with more
+``--seconds``.
 
 Why not mutmut or cosmic-ray: both start pytest, numpy, scipy and hypothesis anew for every mutant, which costs a
 hundred times what the first test to notice it does.
@@ -68,7 +69,8 @@ class Options:
     workers: int = os.cpu_count() or 2
     """Processes."""
     seconds: float = 60.0
-    """Of tests a mutant meets at most, the fastest: what only slower ones would notice counts as a survivor."""
+    """Of tests beyond the module's own a mutant meets at most, the fastest: what only slower ones would notice counts
+    as a survivor."""
     sample: int = 0
     """Only this many mutants a module, drawn evenly; 0 for all."""
     page: bool = True
@@ -83,6 +85,7 @@ class Run:
         self.modules = options.modules
         self.tests_digest = digest(*test_files(), *sorted((ROOT / "tests/hardware").glob("rig*.py")))
         self.sources = {module: digest(path_of(module)) for module in self.modules}
+        self.explained = explanations()
         self.results = self._known()
         self._running: dict[int, tuple[str, Mutant, float, int]] = {}
         self._noticed: dict[str, list[str]] = defaultdict(list)
@@ -110,15 +113,16 @@ class Run:
         self._say(done, len(waiting), begin, always=True)
 
     def _first(self, module: str, tests: Sequence[Test]) -> list[Test]:
-        """Those that noticed the last mutants, then the fastest, as many as there is time for."""
-        lately = self._noticed[module][-20:]
-        left, chosen = self.options.seconds, []
-        for test in sorted(tests, key=lambda test: (test.node not in lately, test.seconds)):
+        """Those that noticed the last mutants and those of the module's own file, then the fastest that there is time
+        for."""
+        lately, left = self._noticed[module][-20:], self.options.seconds
+        chosen = [test for test in tests if test.node in lately or f"/test_{module}" in test.node]
+        for test in sorted(set(tests).difference(chosen), key=lambda test: test.seconds):
             left -= test.seconds
-            if left < 0 and chosen:
+            if left < 0:
                 break
             chosen.append(test)
-        return chosen
+        return sorted(chosen, key=lambda test: (test.node not in lately, test.seconds))
 
     def _known(self) -> dict[tuple[str, int], dict[str, Any]]:
         """What earlier runs found that still counts."""
@@ -134,7 +138,8 @@ class Run:
         return known
 
     def _met_enough(self, row: Mapping[str, Any]) -> bool:
-        return row["tests"] == self.tests_digest and row["met_s"] >= self.options.seconds
+        explained = f"{row['module']}: {row['change']}" in self.explained
+        return explained or (row["tests"] == self.tests_digest and row["met_s"] >= self.options.seconds)
 
     def _waiting(self) -> Iterator[tuple[str, Mutant]]:
         for module in self.modules:

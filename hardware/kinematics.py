@@ -71,7 +71,6 @@ class Chain:
     """A row of revolute joints and the end effector behind the last, standing at ``mount`` (``T_cell_base``)."""
 
     def __init__(self, joints: Sequence[Joint], T_last_ee: Pose, mount: Pose = IDENTITY_POSE) -> None:
-        self.joints = tuple(joints)
         self._base, self._tip = Frame.of(mount), T_last_ee
         self._tip_axes = Frame.of(T_last_ee)[:3]
         # Right angles exactly: cos(pi/2) is 6e-17, and a zero spares half the products below.

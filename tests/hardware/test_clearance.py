@@ -7,13 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hardware.body import Plane
+from hardware.body import Capsule, Plane
 from hardware.cell import Cell, load_cell
+from hardware.clearance import keep_clear
 from hardware.fakes import POINTING_DOWN, shifted
 from hardware.geometry import pose_add, pose_delta, quat_rotate
+from hardware.guard_inputs import GuardInputs
+from hardware.guard_state import GuardState
+from hardware.guard_step import step
 from hardware.interfaces import ExecutedCommand, Gripper, GuardMode, Pose, Source
 from hardware.limits import Limits
-from hardware.posture import ArmBody
+from hardware.posture import ArmBody, Presence
 from hardware.surroundings import TaskArea
 from hardware.whole_arm import PREDICTION_SLACK_M, PREDICTION_SLACK_RAD, WholeArm
 from tests.hardware.rig import Rig, fake_cell
@@ -176,3 +180,63 @@ def test_a_hand_that_would_break_two_limits_at_once_breaks_neither():
     assert refused(rig, "S32") or refused(rig, "S33")
     assert max(tilt(executed) for executed in rig.trace) <= rig.limits.max_tilt_rad
     assert rig.positions[:, 2].min() >= LOWEST_M - FINGER_M
+
+
+def on_the_way(rig: Rig, ticks: int) -> tuple[GuardState, GuardInputs, float]:
+    """What the next tick would begin with."""
+    rig.tick(ticks)
+    inputs = GuardInputs(rig.arm.read(), rig.teleop.read(rig.clock.now()))
+    return rig.guard.state, inputs, rig.clock.now() + rig.cell.guard_period_s
+
+
+def beneath(state: GuardState, height_m: float) -> Presence:
+    """Another arm below the hand, that reaches up to ``height_m``."""
+    x, y, _ = state.translation.motion.position
+    return Presence(arm=(Capsule((x, y, height_m - 0.1), (x, y, height_m - 0.1), 0.1),), points=((x, y, height_m),))
+
+
+@pytest.mark.parametrize("mode", [GuardMode.HOLD, GuardMode.FAULT])
+def test_a_stop_is_not_looked_at_again(mode):
+    rig = Rig(cell(), pose=LOW).engage()
+    rig.ask(shifted(LOW, (0.0, 0.0, -0.05)))
+    state, inputs, _ = on_the_way(rig, 10)
+    stopping, refusals = state._replace(mode=mode, outlook=None), []
+    assert not stopping.translation.at_rest
+    assert keep_clear(rig.guard.settings, state, stopping, inputs, refusals, lambda state: state) is stopping
+    assert refusals == []
+
+
+def test_sent_once_through_the_table_it_comes_to_rest_and_waits():
+    for goal in (shifted(LOW, (0.0, 0.0, -0.15)), pose_add(LOW, (0.0, 0.0, -0.15, 0.0, 0.0, 0.4))):
+        rig = Rig(cell(), pose=LOW).engage()
+        rig.ask(goal)
+        rig.tick(400)
+        assert refused(rig, "S32")
+        assert rig.guard.at_rest
+        assert rig.trace[-1].target.position_m == pytest.approx(rig.trace[-1].reference.T_base_ee.position_m)
+
+
+def test_s30_what_was_seen_without_a_neighbour_is_not_trusted_once_there_is_one():
+    rig = Rig(cell(), pose=LOW).engage()
+    rig.ask(shifted(LOW, (0.0, 0.0, -0.04)))
+    state, inputs, now = on_the_way(rig, 12)
+    assert state.outlook is not None
+    _, alone = step(rig.guard.settings, state, inputs, now)
+    assert alone.refusals == ()
+    _, beside = step(rig.guard.settings, state, inputs._replace(neighbours=(beneath(state, 0.07),)), now)
+    assert [refusal.limit for refusal in beside.refusals] == ["S30"]
+
+
+def test_of_two_limits_that_would_break_the_worse_one_is_told():
+    rig = Rig(cell(), pose=LOW).engage()
+    rig.ask(shifted(LOW, (0.0, 0.0, -0.15)))
+    while not refused(rig, "S32"):
+        state, inputs, now = on_the_way(rig, 1)
+        if not refused(rig, "S32"):
+            before = state, inputs, now
+    state, inputs, now = before
+    _, alone = step(rig.guard.settings, state, inputs, now)
+    _, beside = step(rig.guard.settings, state, inputs._replace(neighbours=(beneath(state, 0.05),)), now)
+    (table,), (other,) = alone.refusals, beside.refusals
+    assert (table.limit, other.limit) == ("S32", "S30")
+    assert other.amount > table.amount > 0.0

@@ -124,6 +124,7 @@ def test_what_a_guard_is_not_told_is_as_documented():
     untold = Guard(fake_cell()).settings
     assert (untold.teleop_speed, untold.command_timeout_s) == (told.teleop_speed, told.command_timeout_s)
     assert (untold.max_dropped, untold.limits) == (told.max_dropped, told.limits)
+    assert GuardState().pace == 0  # Full speed, until something has been seen that asks for less.
 
 
 # -- sessions and what is on its way -----------------------------------------------------------------------------------

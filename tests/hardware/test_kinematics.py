@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import cos, sin
 
 import mujoco
@@ -117,3 +118,11 @@ def test_a_wrong_number_of_joints_is_refused():
 def test_right_angles_are_exact_so_that_an_upright_chain_has_no_rounding():
     frame = MODEL.chain(IDENTITY_POSE).frames([0.0] * 7)[2]
     assert frame.z == (0.0, 1.0, 0.0) and frame.y == (0.0, 0.0, -1.0)
+
+
+def test_a_right_angle_is_one_to_the_last_bit():
+    joint = Joint(0.0, np.pi / 2, 0.0, -1.0, 1.0, 1.0)
+    _, frame, _ = Chain([joint], IDENTITY_POSE).frames([0.0])
+    assert (frame.x, frame.y, frame.z) == ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
+    _, frame, _ = Chain([replace(joint, alpha_rad=0.3)], IDENTITY_POSE).frames([0.0])
+    assert frame.y == (0.0, cos(0.3), sin(0.3))
