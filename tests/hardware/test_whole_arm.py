@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import product
+from math import inf
+
 import numpy as np
 import pytest
 
+from hardware.body import Box, Capsule, capsule_distance
 from hardware.cell import load_cell
 from hardware.geometry import pose_add, quat_inverse, quat_multiply, rotvec_from_quat
+from hardware.guard import Guard
 from hardware.interfaces import Pose
-from hardware.kinematics import jacobian
-from hardware.posture import View
-from hardware.whole_arm import PACE_RESERVE, PACES, WholeArm
+from hardware.limits import Limits
+from hardware.posture import HELD, Presence, View
+from hardware.surroundings import TaskArea
+from hardware.whole_arm import PACE_RESERVE, PACES, Outlook, Rates, WholeArm
 
 CELL = load_cell("twin")
 READY = np.array((0.0, 0.2, 0.0, -2.2, 0.0, 2.4, 0.7854))
@@ -65,70 +71,6 @@ def test_no_motion_that_an_outlook_covers_closes_a_gap(arm):
     assert worst >= -1e-9
 
 
-def test_dexterity_and_its_slope_are_those_of_the_scaled_jacobian(arm):
-    rng, step, limits = np.random.default_rng(8), 1e-6, CELL.profile("collaborative")
-    rows = np.array([limits.max_speed_m_s] * 3 + [limits.max_angular_speed_rad_s] * 3)
-    speeds = limits.max_joint_speed_share * np.array([j.max_speed_rad_s for j in arm.body.model.joints])
-
-    def least(joints: np.ndarray) -> float:
-        columns = np.array(jacobian(seen(arm, joints).frames)).T
-        return float(np.linalg.svd(columns * speeds / rows[:, None], compute_uv=False)[-1])
-
-    for _ in range(50):
-        joints = READY + rng.uniform(-0.7, 0.7, 7)
-        view = seen(arm, joints)
-        assert view.dexterity == pytest.approx(least(joints), rel=1e-9)
-        for index in range(7):
-            shift = step * np.eye(7)[index]
-            slope = (least(joints + shift) - least(joints - shift)) / (2.0 * step)
-            assert view.dexterity_slope[index] == pytest.approx(slope, abs=2e-5)
-
-
-def test_links_move_as_fast_as_their_frames_say(arm):
-    """Origin and turn of each link's frame after a small motion of the joints, against :meth:`ArmBody.link_motion`."""
-    rng, step, body = np.random.default_rng(11), 1e-6, arm.body
-    extents = {part.frame: 0.0 for part in body.parts if 0 < part.frame < body.ee_frame}
-    for part in body.parts:
-        if part.frame in extents:
-            reach = max(np.linalg.norm(part.start_m), np.linalg.norm(part.end_m)) + part.radius_m
-            extents[part.frame] = max(extents[part.frame], reach)
-    for _ in range(20):
-        joints, moves = READY + rng.uniform(-0.7, 0.7, 7), rng.normal(size=(7, 3))
-        motion = body.link_motion(seen(arm, joints), moves)
-        for column in range(3):
-            before, after = (seen(arm, joints + s * step * moves[:, column]).frames for s in (-1.0, 1.0))
-            for link in range(1, 8):
-                away = np.subtract(after[link].origin, before[link].origin) / (2.0 * step)
-                axes = [np.cross(a, np.subtract(b, a)) for a, b in zip(before[link][:3], after[link][:3], strict=True)]
-                turn = np.sum(axes, axis=0) / (4.0 * step)
-                extent = extents.get(link)
-                fast = 0.0 if extent is None else np.linalg.norm(away) + extent * np.linalg.norm(turn)
-                assert motion[link - 1, column] == pytest.approx(fast, abs=1e-5)
-
-
-def test_null_motion_leaves_the_end_effector_where_it_is_and_is_told_from_other_motion(arm):
-    rng = np.random.default_rng(9)
-    for _ in range(20):
-        view = seen(arm, READY + rng.uniform(-0.5, 0.5, 7))
-        columns = np.array(jacobian(view.frames)).T
-        assert np.abs(columns @ view.null).max() < 1e-9
-        assert np.allclose(view.null_share @ view.null, np.eye(view.null.shape[1]))
-        assert np.abs(view.null_share @ view.inverse).max() < 1e-9
-
-
-def test_the_predicted_posture_brings_the_hand_there_and_the_links_nearly(arm):
-    rng = np.random.default_rng(10)
-    for _ in range(100):
-        view = seen(arm, READY + rng.uniform(-0.3, 0.3, 7))
-        if view.dexterity < 0.5:
-            continue
-        goal = pose_add(view.ee, tuple((rng.uniform(-1, 1, 6) * ([0.015] * 3 + [0.05] * 3)).tolist()))
-        posture = arm.body.posture(view, goal)
-        assert np.allclose(posture.ee.origin, goal.position_m, atol=1e-12)
-        reached = seen(arm, np.array(posture.joints_rad)).ee
-        assert np.linalg.norm(np.subtract(reached.position_m, goal.position_m)) < 0.002
-
-
 def test_the_pace_falls_with_dexterity(arm):
     view = seen(arm, READY)
     posture = arm.body.posture(view, view.ee)
@@ -158,3 +100,143 @@ def test_gaps_are_labelled_in_their_order(arm):
     assert len(gaps) == len(labels) - 1 and labels[-1].limit == "S30"
     assert [label.limit for label in labels[-10:-1]] == ["S33"] + 8 * ["S31"]
     assert labels[0].about.endswith("table")
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", range(4), ids=["hand", "links", "bend", "dexterity"])
+def test_an_outlook_covers_what_its_grants_pay_for_and_no_more(kind):
+    """Motion, turn and drift of two joints each cost something of every kind."""
+    per_m, per_rad, per_null = (2.0, 3.0, 5.0, 7.0), (0.2, 0.3, 0.5, 0.7), [(0.1, 0.3, 0.2, 0.6), (0.4, 0.9, 0.8, 0.5)]
+    rates = Rates(per_m, per_rad, [[1.0, 0.5], [-0.5, 2.0]], per_null)
+    joints, at = (0.2, -0.1), ((0.1, 0.2, 0.3), (0.3, 0.2, 0.1))
+    moved, turned = (0.1 + 0.03, 0.2 - 0.04, 0.3 + 0.12), (0.3 - 0.2, 0.2 + 0.3, 0.1 - 0.6)  # 0.13 m, 0.7 rad.
+    bent = (0.2 + 0.1, -0.1 - 0.3)
+    drifts = abs(0.1 - 0.5 * 0.3), abs(-0.5 * 0.1 - 2.0 * 0.3)
+    cost = per_m[kind] * 0.13 + per_rad[kind] * 0.7 + sum(d * p[kind] for d, p in zip(drifts, per_null, strict=True))
+    for share, covered in ((1.0 + 1e-9, True), (1.0 - 1e-9, False)):
+        granted = [inf] * 4
+        granted[kind] = share * cost
+        outlook = Outlook(joints, at, 0.7 + 1e-9, tuple(granted), rates, 0)
+        assert outlook.covers(bent, (moved, turned)) is covered
+    assert not outlook._replace(granted=(inf,) * 4, turn_rad=0.7 - 1e-9).covers(bent, (moved, turned))
+
+
+def test_how_fast_things_move_is_the_norm_of_what_each_direction_moves(arm):
+    view = seen(arm, READY)
+    rates = Rates.of(view, arm.body)
+    moves = np.concatenate([view.inverse, view.null], axis=1)
+    links = arm.body.link_motion(view, moves).max(axis=0)
+    bends, changes = np.abs(moves).max(axis=0), np.abs(view.dexterity_slope @ moves)
+    for found, hand, part in ((rates.per_m, 1.0, slice(0, 3)), (rates.per_rad, arm.body.hand_reach_m, slice(3, 6))):
+        others = [1.25 * np.linalg.norm(most[part]) for most in (links, bends, changes)]
+        assert found == pytest.approx((hand, *others))
+    assert rates.per_null[0] == pytest.approx((0.0, 1.25 * links[6], 1.25 * bends[6], 1.25 * changes[6]))
+    assert rates.null_share == view.null_share.tolist()
+
+
+def test_each_gap_is_what_is_left_to_its_limit(arm):
+    body, limits = arm.body, arm.limits
+    needed = limits.min_clearance_m + 0.007
+    zone = arm.area.work_zone
+    solids = {**CELL.planes, **CELL.fixtures, **arm.area.fixtures}
+    view = seen(arm, READY)
+    low, high = zone.min_m, zone.max_m
+    inside = (0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1]), low[2] + 0.02)
+    for position in (inside, view.ee.position_m):
+        goal = view.ee._replace(position_m=position)
+        posture = body.posture(view, goal)
+        gaps, expected = arm.gaps(posture), []
+        for solid in solids.values():
+            for part, capsule in zip(body.parts, posture.capsules, strict=True):
+                if part.frame > 0:
+                    gap = solid.distance(capsule) - needed
+                    expected.append(max(gap, zone.depth(goal.position_m)) if part.tip else gap)
+        assert gaps[: len(expected)] == pytest.approx(expected)
+        del gaps[: len(expected)]
+        placed = list(zip(body.parts, posture.capsules, strict=True))
+        for pair in body.model.meetings:
+            firsts, seconds = ([c for p, c in placed if ("fingers" if p.name == HELD else p.name) == n] for n in pair)
+            for first, second in product(firsts, seconds):
+                assert gaps.pop(0) == pytest.approx(capsule_distance(first, second) - needed)
+        tilt = np.arccos(np.clip(np.dot(posture.ee.z, arm.area.approach), -1.0, 1.0))
+        assert gaps.pop(0) == pytest.approx(limits.max_tilt_rad - 0.02 - tilt)
+        for q, joint in zip(posture.joints_rad, body.model.joints, strict=True):
+            margin = min(q - joint.min_rad, joint.max_rad - q) - limits.min_joint_margin_rad - 0.06
+            assert gaps.pop(0) == pytest.approx(margin)
+        assert gaps == [pytest.approx(posture.dexterity - limits.min_dexterity)]
+
+
+def test_a_gap_is_granted_to_what_can_close_it_in_equal_shares(arm):
+    view = seen(arm, READY)
+    posture = arm.body.posture(view, view.ee)
+    gaps = [1.0] * (len(arm.gap_labels) - 1)
+    outlook = arm.outlook(view._replace(dexterity=9.0), posture._replace(dexterity=9.0), gaps, rests(view.ee, view.ee))
+    assert (outlook.turn_rad, outlook.granted) == (1.0, (0.5, 0.5, 1.0, 1.0))
+    for index, label in enumerate(arm.gap_labels[:-1]):
+        less = [*gaps]
+        less[index] = 0.1
+        found = arm.outlook(
+            view._replace(dexterity=9.0), posture._replace(dexterity=9.0), less, rests(view.ee, view.ee)
+        )
+        for rate, grant in zip(label.rates, (found.turn_rad, *found.granted), strict=True):
+            assert grant == pytest.approx(0.1 / rate if rate else grant)
+            assert (grant <= 0.1) is (rate > 0.0)
+    assert {label.rates for label in arm.gap_labels if label.limit == "S32"} == {
+        (0.0, 1.0, 0.0, 0.0, 0.0),
+        (0.0, 0.0, 1.0, 0.0, 0.0),
+        (0.0, 2.0, 2.0, 0.0, 0.0),
+    }
+
+
+def test_dexterity_may_fall_to_the_pace_that_was_chosen_and_no_further(arm):
+    view = seen(arm, READY)
+    posture = arm.body.posture(view, view.ee)
+    gaps = [1.0] * (len(arm.gap_labels) - 1)
+    for dexterity, change in ((0.8, 0.8 - 0.7), (0.6, 0.6 - 0.5), (0.12, 1.0)):
+        outlook = arm.outlook(view._replace(dexterity=dexterity), posture._replace(dexterity=9.0), gaps, ((), ()))
+        assert outlook.granted[3] == pytest.approx(change)
+
+
+def test_a_slower_pace_changes_speeds_alone():
+    settings = Guard(CELL).settings
+    for (translation, rotation), pace in zip(settings.paces, PACES, strict=True):
+        for ours, full in ((translation, settings.translation), (rotation, settings.rotation)):
+            for name in ("normal", "engage", "reset"):
+                profile, whole = getattr(ours, name), getattr(full, name)
+                assert profile == whole._replace(speed=whole.speed * pace)
+            assert ours.stop == full.stop
+
+
+def test_s30_arms_keep_their_distance_and_hands_theirs_outside_the_zone_where_they_may_meet():
+    limits, zone = Limits(), Box((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
+    body = CELL.whole_arm("collaborative", TASK).body
+    view = body.view(tuple(READY.tolist()), Pose((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)))
+    view = view._replace(ee=view.ee_by_joints)
+    posture = body.posture(view, view.ee)
+    needed = limits.min_arm_distance_m + 2 * 0.007
+    hand = [c for p, c in zip(body.parts, posture.capsules, strict=True) if p.frame == body.ee_frame]
+    arm = [c for p, c in zip(body.parts, posture.capsules, strict=True) if p.frame != body.ee_frame]
+
+    def ball(near: Capsule, distance: float) -> Capsule:
+        """Beside a part, in front of the arm."""
+        x, y, z = np.add(near.b, (near.radius + 0.05 + distance, 0.0, 0.0)).tolist()
+        return Capsule((x, y, z), (x, y, z), 0.05)
+
+    def gap(zone: Box | None, **presence) -> float:
+        return WholeArm(body, {}, TaskArea(), zone, limits).gaps(posture, (Presence(**presence),))[-1]
+
+    def least(parts: list[Capsule], other: Capsule) -> float:
+        return min((capsule_distance(part, other) for part in parts), default=0.1)
+
+    for distance in (0.01, 0.03, 0.05):
+        other = ball(hand[-1], distance)
+        inside, outside = (view.ee.position_m,), ((2.0, 0.0, 0.0),)
+        assert gap(zone, arm=(other,), points=inside) == pytest.approx(least(arm + hand, other) - needed)
+        assert gap(None, hand=(other,), points=inside) == pytest.approx(least(arm + hand, other) - needed)
+        assert gap(zone, hand=(other,), points=inside + outside) == pytest.approx(least(arm + hand, other) - needed)
+        depth = zone.depth(posture.ee.origin) - 0.007
+        met = min(least(arm, other) - needed, max(least(hand, other) - needed, depth))
+        assert gap(zone, hand=(other,), points=inside) == pytest.approx(met)
+    assert gap(zone) == pytest.approx(0.1 - needed)
