@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -32,6 +33,8 @@ from sim.arm_server import read_log
 from tests.ros.ros_cell import RosCell
 
 WINDOW_S, FAST_M_S = 1.5, 0.09
+WALL_CLOCK = "wall_clock"
+"""The nodes' wall clock is ahead by the number in this file of the cell's folder, s (``wall_clock.c``)."""
 FREEZE = "freeze"
 """While a file of this name is in the cell's folder, cameras repeat their pixels, counter and stamp going on."""
 
@@ -70,12 +73,21 @@ class FaultCell(RosCell):
     """The twin's nodes with cameras that can get stuck, and a policy that sweeps."""
 
     def changed(self, nodes: list[NodeSpec]) -> list[NodeSpec]:
+        library, source = self.folder / "wall_clock.so", Path(__file__).with_name("wall_clock.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source], check=True)
+        (self.folder / WALL_CLOCK).write_bytes(struct.pack("d", 0.0))
+        os.environ.update(LD_PRELOAD=str(library), WALL_CLOCK=str(self.folder / WALL_CLOCK))
         own = {"devices": "benchmarks.ros_faults:devices"}
         changed = [
             replace(node, parameters={**node.parameters, **own}) if "devices" in node.parameters else node
             for node in nodes
         ]
         return [*changed, Driver("driver", "", restarts=True)]
+
+    def set_clock(self, ahead_s: float) -> None:
+        """Set the nodes' wall clock to the machine's and ``ahead_s``."""
+        with (self.folder / WALL_CLOCK).open("r+b") as file:
+            file.write(struct.pack("d", ahead_s))
 
     def signal(self, name: str, signum: int) -> None:
         os.kill(self.pid(name), signum)
@@ -99,6 +111,10 @@ def _freeze(node: str) -> Fault:
         lambda cell: cell.signal(node, signal.SIGSTOP),
         lambda cell: cell.signal(node, signal.SIGCONT),
     )
+
+
+def _jump(ahead_s: float) -> Fault:
+    return Fault(f"wall clock {ahead_s:+g} s", lambda cell: cell.set_clock(ahead_s), lambda cell: cell.set_clock(0.0))
 
 
 def _second_guard(cell: FaultCell) -> None:
@@ -130,6 +146,7 @@ FAULTS = (
     _freeze("driver"),
     _freeze(GUARD),
     Fault("second guard", _second_guard, lambda cell: None),
+    *map(_jump, (3600.0, -3600.0, 0.1, -0.1)),
     Fault(f"kill -9 {GUARD}", lambda cell: cell.signal(GUARD, signal.SIGKILL), _restart_guard),
 )
 
@@ -190,6 +207,7 @@ def sweep(repeats: int, only: str, seed: int) -> tuple[list[dict[str, Any]], lis
         robot.close()
     finally:
         cell.close(keep=True)
+        os.environ.pop("LD_PRELOAD", None)
     log = read_log(cell.log)
     for event in events:
         judge(log, event)
