@@ -65,6 +65,10 @@ class Profiles(NamedTuple):
     stop: Profile
 
 
+LEAST_SPEED = 1e-3
+"""Per axis, m/s or rad/s: limits that leave less would have an arm that never moves, without a word why."""
+
+
 class PlanningError(RuntimeError):
     """No trajectory was found; the one under way, which ends at rest, stays valid."""
 
@@ -155,7 +159,7 @@ def _stop_from(speed: float, profile: Profile) -> float:
 
 def _speed_to_stop_within(distance: float, period_s: float, normal: Profile, stop: Profile) -> float:
     """Greatest per-axis speed at which three axes stop within ``distance`` of where the arm was blocked: the guard sees
-    it one tick late and brakes in the next, cruising or at the end of accelerating."""
+    it a tick late and brakes in the next, cruising or at the end of accelerating. Raises ValueError if that is none."""
     rise = normal.acceleration
     low, high = 0.0, normal.speed
     for _ in range(50):
@@ -164,6 +168,11 @@ def _speed_to_stop_within(distance: float, period_s: float, normal: Profile, sto
         braking = max(_stop_from(middle, stop), stop_distance(rising, rise, stop))
         travel = sqrt(3.0) * (braking + 2.0 * middle * period_s)
         low, high = (middle, high) if travel < distance else (low, middle)
+    if low < LEAST_SPEED:
+        raise ValueError(
+            f"no speed is left at which the reference stops within {distance:g} of an arm that is blocked: raise the "
+            "limit on the lead, or lower the accelerations (max_lead_*, max_*acceleration_*)"
+        )
     return low
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import pi, sqrt
 
 import numpy as np
@@ -80,15 +81,69 @@ def test_stop_distance_is_what_ruckig_brakes_in(speed, acceleration):
         assert predicted == pytest.approx(end, abs=1e-9)
 
 
-def test_profiles_divide_norms_among_three_axes():
-    limits = Limits()
-    for profile in TRANSLATION:
-        assert sqrt(3.0) * profile.speed <= limits.max_speed_m_s + 1e-12
-    assert sqrt(3.0) * TRANSLATION.normal.acceleration == pytest.approx(limits.max_acceleration_m_s2)
-    assert sqrt(3.0) * TRANSLATION.stop.jerk == pytest.approx(limits.max_stop_jerk_m_s3)
-    assert sqrt(3.0) * TRANSLATION.reset.speed == pytest.approx(limits.max_reset_speed_m_s)
-    assert TRANSLATION.engage == TRANSLATION.normal.scaled(limits.engage_scale)
-    assert ROTATION.normal.acceleration < limits.max_angular_acceleration_rad_s2 / sqrt(3.0)
+@pytest.mark.parametrize("reset_speed", [0.05, 0.15, 5.0])
+def test_profiles_divide_norms_among_three_axes(reset_speed):
+    limits = replace(Limits(), max_reset_speed_m_s=reset_speed)
+    found, axis = r.translation_profiles(limits, PERIOD_S), 1.0 / sqrt(3.0)
+    assert tuple(found.stop) == pytest.approx(
+        (axis * limits.max_speed_m_s, axis * limits.max_stop_acceleration_m_s2, axis * limits.max_stop_jerk_m_s3)
+    )
+    assert found.normal[1:] == pytest.approx((axis * limits.max_acceleration_m_s2, axis * limits.max_jerk_m_s3))
+    assert found.normal.speed < found.stop.speed
+    assert found.reset == found.normal._replace(speed=min(found.normal.speed, axis * reset_speed))
+    assert found.engage == found.normal.scaled(limits.engage_scale)
+    scale = limits.engage_scale
+    assert tuple(found.engage) == pytest.approx(tuple(scale * bound for bound in found.normal))
+
+
+def test_what_turning_adds_to_the_derivatives_of_a_rotation_vector_is_kept_in_reserve():
+    limits, axis = Limits(), 1.0 / sqrt(3.0)
+    found, speed = r.rotation_profiles(limits, PERIOD_S), limits.max_angular_speed_rad_s
+    for profile, acceleration, jerk in (
+        (found.normal, limits.max_angular_acceleration_rad_s2, limits.max_angular_jerk_rad_s3),
+        (found.stop, limits.max_stop_angular_acceleration_rad_s2, limits.max_stop_angular_jerk_rad_s3),
+    ):
+        reserve = 1.5 * speed * acceleration + speed**3 / 3.0
+        assert profile[1:] == pytest.approx((axis * (acceleration - 0.5 * speed**2), axis * (jerk - reserve)))
+    assert found.stop.speed == pytest.approx(axis * speed)
+    assert found.normal.speed <= found.stop.speed
+    assert (found.reset, found.engage) == (found.normal, found.normal.scaled(limits.engage_scale))
+
+
+@pytest.mark.parametrize("lead_m", [0.005, 0.01, 0.02])
+@pytest.mark.parametrize(("acceleration", "jerk"), [(0.5, 40.0), (1.0, 10.0), (2.0, 20.0), (2.0, 40.0)])
+def test_an_arm_that_is_blocked_at_once_is_led_by_as_much_as_is_allowed(lead_m, acceleration, jerk):
+    """Ruckig as the judge: two ticks go by, then the reference brakes, cruising or at the end of accelerating."""
+    limits = replace(Limits(), max_lead_m=lead_m, max_acceleration_m_s2=acceleration, max_jerk_m_s3=jerk)
+    found, planner = r.translation_profiles(limits, PERIOD_S), r.Planner()
+    rise = found.normal.acceleration
+
+    def led(speed: float) -> float:
+        rising = max(0.0, speed - 0.5 * rise**2 / found.normal.jerk)
+        ways = []
+        for v, a in ((speed, 0.0), (rising, rise)):
+            motion = r.Motion((0.0, 0.0, 0.0), (v, 0.0, 0.0), (a, 0.0, 0.0))
+            moving = r.Track(motion, (1.0, 0.0, 0.0), None, ())
+            ways.append(planner.brake(moving, found.stop).target[0])
+        return sqrt(3.0) * (max(ways) + 2.0 * speed * PERIOD_S)
+
+    assert led(found.normal.speed) <= lead_m * (1.0 + 1e-6)
+    assert led(found.normal.speed) == pytest.approx(lead_m, rel=1e-5) or found.normal.speed == found.stop.speed
+
+
+def test_limits_that_leave_no_speed_are_refused():
+    limits = replace(Limits(), max_lead_m=0.002, max_acceleration_m_s2=2.0)
+    with pytest.raises(ValueError, match=r"no speed is left .* within 0.002 of an arm that is blocked: raise"):
+        r.translation_profiles(limits, PERIOD_S)
+    with pytest.raises(ValueError, match="no speed is left"):
+        r.rotation_profiles(replace(Limits(), max_lead_rad=0.001), PERIOD_S)
+
+
+def test_a_brake_ends_where_it_said_at_the_tick_in_which_its_time_is_over():
+    track = run(r.Planner().follow(at_rest(), (0.3, 0.0, 0.0), TRANSLATION.normal), 30)
+    track = r.Planner().brake(track, TRANSLATION.stop)
+    assert r.advance(track, track.trajectory.duration) == r.Track(r.Motion(track.target), track.target, track.profile)
+    assert not r.advance(track, 0.999 * track.trajectory.duration).at_rest
 
 
 def test_a_step_of_eight_millimetres_at_ten_hertz_can_be_tracked():
