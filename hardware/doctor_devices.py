@@ -173,7 +173,7 @@ def arm(device: Arm, cell: Cell) -> Iterator[Finding]:
 def watchdog(cell: Cell, devices: Devices) -> Iterator[Finding]:
     """S3, tried: the guard moves the arm slowly up and falls silent; the arm's controller must stop it."""
     clock = RealClock()
-    _connect_again(devices.arm)
+    connect_again(devices.arm)
     devices.teleop.connect()
     robot = LocalRobot(devices.arm, {}, devices.teleop, cell, clock, control_hz=None)
     try:
@@ -184,7 +184,7 @@ def watchdog(cell: Cell, devices: Devices) -> Iterator[Finding]:
     yield found
 
 
-def _connect_again(device: Arm) -> None:
+def connect_again(device: Arm) -> None:
     """A controller takes a moment to see that the last connection is gone."""
     deadline_s = time.monotonic() + 2.0
     while True:

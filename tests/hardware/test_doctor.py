@@ -194,3 +194,10 @@ def test_the_command_says_all_and_its_exit_code_tells(tmp_path, capsys, monkeypa
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12, 0))
     assert main(["doctor", "--folder", str(tmp_path)]) == 1
     assert "FAIL  disk space" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cell", ["so101", "fr3_two_realsense"])
+def test_sim_never_looks_at_a_real_cell_whose_arm_it_would_move(cell, capsys, tmp_path):
+    assert main(["doctor", "--sim", "--cell", cell, "--folder", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, f"--sim: {cell} is a real cell" in said.err) == ("", True)
