@@ -71,9 +71,7 @@ class UrController(Controller):
         try:
             self._dashboard.connect(_DASHBOARD_MS)
         except RuntimeError as error:  # Its words for a wait in vain are "Operation canceled".
-            raise ConnectionError(
-                f"{self._said(error)}: its dashboard does not answer; is it on, and cabled?"
-            ) from None
+            raise self._said(RuntimeError(f"no dashboard answers ({error}); is it on, and cabled?")) from None
         self._states = receive(address, RATE_HZ)
         if halted := self.halted:
             raise ConnectionError(f"UR at {address}: {halted}; put that right on the pendant")
