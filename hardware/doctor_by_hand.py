@@ -98,9 +98,15 @@ def deflection(device: TeleopDevice, clock: Clock) -> Iterator[Finding]:
 def _pushed(way: str, means: str, device: TeleopDevice, clock: Clock) -> Finding:
     what = f"push {way}"
 
+    shown = ""
+
     def push() -> Vector3:
+        nonlocal shown
         x, y, z, *_ = device.read(clock.now()).twist
-        say(f"\r  x {x:+.2f}  y {y:+.2f}  z {z:+.2f}", end="")
+        line = f"\r  x {x:+.2f}  y {y:+.2f}  z {z:+.2f}"
+        if line != shown:
+            say(line, end="")
+            shown = line
         return x, y, z
 
     pushed = _comes(clock, lambda: max(map(abs, push())) > _PUSHED)

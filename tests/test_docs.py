@@ -89,5 +89,5 @@ def test_every_key_of_a_cell_file_exists(page):
     like = read_toml(cell_file("fr3_two_realsense"))
     for block in re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         told = tomllib.loads(block)
-        if {"cameras", "controller", "devices"} & told.keys():
+        if {"cameras", "controller", "devices", "teleop"} & told.keys():
             from_table(Cell, {**like, **told}, "docs")

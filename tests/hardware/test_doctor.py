@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from hardware import doctor_computer, doctor_devices, doctor_rights
+from hardware.arms.ur import UrArm
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import CameraSettings, TeleopSettings
@@ -72,6 +74,13 @@ def test_a_camera_that_is_missing_fails_and_a_slow_port_is_warned_of():
     assert (port.level, port.found) == (Level.WARN, "on USB 2.1")
     well.connect = absent
     assert only(doctor_devices.camera("front", well, 30.0)).level is Level.FAIL
+
+
+def test_where_an_sdk_is_missing_cables_are_not_blamed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rtde_control", None)
+    finding = only(doctor_devices.arm(UrArm(load_cell("ur5e_robotiq"), RealClock()), fake_cell()))
+    assert (finding.level, finding.fix) == (Level.FAIL, "install that")
+    assert "pip install 'robot-rl[ur]'" in finding.found
 
 
 def test_a_stick_at_rest_passes_a_deflected_one_is_warned_of_and_a_dead_reader_fails():
