@@ -188,7 +188,13 @@ class SetupCell:
         from hardware.questions import Questions
 
         questions = Questions(self._answers(), self.yes)
-        cell = write_cell(CellWizard(questions, like, folder, self.out.with_suffix("")).run(), self.out)
+        wizard = CellWizard(questions, like, folder, self.out.with_suffix(""))
+        try:
+            cell = write_cell(wizard.run(), self.out)
+        except BaseException:  # Ctrl-C too: without the cell nobody needs its pictures.
+            for picture in wizard.pictures:
+                Path(picture).unlink(missing_ok=True)
+            raise
         doctor = f"robot-rl doctor {'--sim ' if self.sim else ''}--cell {self.out}"
         result = {"cell": str(self.out), "cameras": " ".join(cell.cameras) or "none", "next": doctor}
         unknown = [name for name, camera in cell.cameras.items() if camera.extrinsics is None]

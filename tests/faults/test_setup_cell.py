@@ -75,3 +75,11 @@ def test_answers_that_end_too_soon_leave_nothing(tmp_path):
     done = subprocess.run([*COMMAND, *given], input="\n\n", capture_output=True, text=True, timeout=120)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     assert "the answers ended before --teleop had one" in done.stderr
+
+
+def test_a_table_over_the_hand_is_refused_at_once_and_no_picture_is_left(tmp_path):
+    given = ["--out", str(tmp_path / "bench.toml"), "--table-m", "0.5", "--yes"]
+    done = subprocess.run([*COMMAND, *given], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, []), done.stderr
+    assert "still of" in done.stderr or "without camera" in done.stderr
+    assert "m behind the plane 'table'" in done.stderr.splitlines()[-1]
