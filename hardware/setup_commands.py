@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,18 +100,23 @@ class Doctor:
 
     def _findings(self) -> list[Any]:
         from hardware import doctor_computer
-        from hardware.cell import load_cell
+        from hardware.cell import load_cell, load_cells
         from hardware.devices import runtime_folder
         from hardware.doctor import examine
 
         name = self.cell or ("twin" if self.sim else "")
-        cell = load_cell(name) if name else None
-        if cell is not None and self.sim:
-            require_twin(cell, name)
+        cells = {"": load_cell(name)} if self.sim else load_cells(name) if name else {}
+        if self.sim:
+            require_twin(cells[""], name)
+        if self.trip_watchdog and len(cells) > 1:
+            raise ValueError(
+                f"--trip-watchdog: {name} has several arms, and none moves without the others' guards (S30)"
+            )
         found = list(examine(doctor_computer.checks(self.folder)))
-        if cell is not None:
+        for arm, cell in cells.items():
             with running_twin() if self.sim else nullcontext(runtime_folder(cell.name)) as folder:
-                found += self._of_cell(cell, folder)
+                own = self._of_cell(cell, folder)
+            found += [replace(finding, what=f"{arm} {finding.what}".strip()) for finding in own]
         return found
 
     def _of_cell(self, cell: Cell, folder: Path) -> list[Any]:

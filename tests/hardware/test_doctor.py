@@ -83,6 +83,23 @@ def test_where_an_sdk_is_missing_cables_are_not_blamed(monkeypatch):
     assert "pip install 'robot-rl[ur]'" in finding.found
 
 
+def test_each_arm_of_a_cell_is_looked_at_and_none_alone_is_moved(tmp_path, capsys):
+    path = tmp_path / "two.toml"
+    pytest.importorskip("scservo_sdk", reason="needs the extra 'so101'")
+    tables = "".join(
+        f"[arms.{side}]\nmount = {{ position_m = [0.0, {y}, 0.0] }}\ncontroller = {{ address = '/dev/{side}' }}\n"
+        for side, y in (("left", 0.3), ("right", -0.3))
+    )
+    path.write_text(
+        f"name = 'two'\narm = 'so101'\nhome_joint_positions_rad = []\nworkspace = {{ min_m = [0.1, -0.2, 0.02], max_m = [0.3, 0.2, 0.3] }}\n{tables}"
+    )
+    assert main(["doctor", "--cell", str(path), "--folder", str(tmp_path), "--json"]) == 1
+    findings = {f["what"]: f["found"] for f in json.loads(capsys.readouterr().out)["findings"]}
+    assert "/dev/left: No such file" in findings["left arm"] and "/dev/right: No such file" in findings["right arm"]
+    assert main(["doctor", "--cell", str(path), "--folder", str(tmp_path), "--trip-watchdog"]) == 2
+    assert "without the others' guards (S30)" in capsys.readouterr().err
+
+
 def test_a_stick_at_rest_passes_a_deflected_one_is_warned_of_and_a_dead_reader_fails():
     stick = FakeTeleop()
     assert only(doctor_devices.teleop(stick)).level is Level.PASS
