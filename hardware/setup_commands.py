@@ -103,6 +103,7 @@ class Doctor:
         from hardware.cell import load_cell, load_cells
         from hardware.devices import runtime_folder
         from hardware.doctor import examine
+        from hardware.questions import say
 
         name = self.cell or ("twin" if self.sim else "")
         cells = {"": load_cell(name)} if self.sim else load_cells(name) if name else {}
@@ -115,6 +116,8 @@ class Doctor:
         found = list(examine(doctor_computer.checks(self.folder)))
         for arm, cell in cells.items():
             with running_twin() if self.sim else nullcontext(runtime_folder(cell.name)) as folder:
+                if arm and self.by_hand:
+                    say(f"  the {arm} arm, its cameras and its device:")
                 own = self._of_cell(cell, folder)
             found += [replace(finding, what=f"{arm} {finding.what}".strip()) for finding in own]
         return found

@@ -90,9 +90,8 @@ def test_each_arm_of_a_cell_is_looked_at_and_none_alone_is_moved(tmp_path, capsy
         f"[arms.{side}]\nmount = {{ position_m = [0.0, {y}, 0.0] }}\ncontroller = {{ address = '/dev/{side}' }}\n"
         for side, y in (("left", 0.3), ("right", -0.3))
     )
-    path.write_text(
-        f"name = 'two'\narm = 'so101'\nhome_joint_positions_rad = []\nworkspace = {{ min_m = [0.1, -0.2, 0.02], max_m = [0.3, 0.2, 0.3] }}\n{tables}"
-    )
+    box = "workspace = { min_m = [0.1, -0.2, 0.02], max_m = [0.3, 0.2, 0.3] }"
+    path.write_text(f"name = 'two'\narm = 'so101'\nhome_joint_positions_rad = []\n{box}\n{tables}")
     assert main(["doctor", "--cell", str(path), "--folder", str(tmp_path), "--json"]) == 1
     findings = {f["what"]: f["found"] for f in json.loads(capsys.readouterr().out)["findings"]}
     assert "/dev/left: No such file" in findings["left arm"] and "/dev/right: No such file" in findings["right arm"]
