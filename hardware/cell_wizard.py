@@ -20,6 +20,7 @@ from hardware.arm_in_hand import EVERYWHERE, HELP, ArmInHand, arm_in_hand
 from hardware.arm_model import load_arm_model
 from hardware.cameras.grabbing import cut, first_picture
 from hardware.cell import Cell, Workspace
+from hardware.crop_page import write_crop_page
 from hardware.device_settings import CameraSettings, ControllerSettings
 from hardware.devices import Devices, devices_of
 from hardware.drivers import ARMS
@@ -117,6 +118,9 @@ class CellWizard:
         before = from_table(CameraSettings, settings, f"cameras.{name}")
         width, height = before.capture_px
         picture = self._still(name, {**settings, "crop_px": [0, 0, width, height]})
+        if picture is not None:
+            self.pictures.append(page := write_crop_page(f"{self._stills}_{name}.png", before))
+            say(f"  to drag a frame on it, in a web browser: {page}")
         question = f"{name}: what to keep of {width} x {height} px: left,top,width,height"
         proposal = ",".join(map(str, before.crop))
         settings["crop_px"] = self.ask(f"crops {name}", question, lambda text: answers.crop(text, settings), proposal)
