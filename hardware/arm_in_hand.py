@@ -8,11 +8,12 @@ from dataclasses import replace
 from math import radians
 from statistics import fmean, pstdev
 
+from hardware.body import Capsule
 from hardware.cell import Cell, Workspace
 from hardware.clock import RealClock
 from hardware.device_settings import AXES
 from hardware.devices import Devices
-from hardware.geometry import pose_add
+from hardware.geometry import pose_add, pose_multiply
 from hardware.guard_here import guarding_here
 from hardware.interfaces import (
     Gripper,
@@ -62,6 +63,8 @@ class ArmInHand:
         word, _, amount = words.partition(" ")
         if word not in WORDS:
             raise ValueError(f"no word {word!r}; {nearest(word, WORDS)}")
+        if word == "drive" and isinstance(self.robot.teleop, NoTeleop):
+            raise ValueError("there is no teleop device to drive with; move it by hand or by words")
         here = self.robot.arm.read().T_base_ee
         if word in AXES:
             self.go_to(pose_add(here, _jog(word, amount)))
@@ -126,4 +129,18 @@ def arm_in_hand(cell: Cell, devices: Devices) -> Iterator[ArmInHand]:
         raise
     how = {"teleop_speed": _TELEOP_SPEED, "control_hz": None}
     with guarding_here(devices.arm, {}, teleop, replace(cell, cameras={}), RealClock(), **how) as (robot, _):
+        _require_free(cell, robot.arm.read().T_base_ee)
         yield ArmInHand(robot)
+
+
+def _require_free(cell: Cell, T_base_ee: Pose) -> None:
+    """Raises ``ValueError`` where a plane is said to lie over the hand: the guard would refuse every way out, and not
+    say why."""
+    at = pose_multiply(cell.mount.pose, T_base_ee).position_m
+    for name, plane in cell.planes.items():
+        behind_m = -plane.distance(Capsule(at, at, 0.0))
+        if behind_m > 0.0:
+            raise ValueError(
+                f"the fingertips are {behind_m:.2f} m behind the plane {name!r}: correct its offset_m (a table's: the "
+                "height of its top over the arm's base)"
+            )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from hardware.setup_commands import TWIN_DEVICES, running_twin
+from hardware.setup_commands import TWIN_DEVICES, require_twin, running_twin
 
 if TYPE_CHECKING:
     from hardware.cell import Cell
@@ -96,7 +96,7 @@ class CalibrateCamera:
 
     def _cell(self) -> tuple[Cell, Path | None]:
         """The cell, and its file where that is the user's own."""
-        from hardware.cell import Cell, cell_names, load_cell
+        from hardware.cell import cell_names, load_cell
         from hardware.toml_dataclass import nearest
 
         name = self.cell or ("twin" if self.sim else "")
@@ -109,11 +109,9 @@ class CalibrateCamera:
             raise ValueError(
                 f"--camera {self.camera!r}: not in cell {cell.name!r}; {nearest(self.camera, cell.cameras)}"
             )
-        if name in cell_names():
-            return cell, None
-        if self.sim and cell.devices == Cell.devices:
-            raise ValueError(f"--sim: {name} is a real cell, whose cameras are not where the twin's are; leave it out")
-        return cell, Path(name)
+        if self.sim:
+            require_twin(cell, name)
+        return cell, None if name in cell_names() else Path(name)
 
     def _with_arm(self, cell: Cell, board: Board, folder: Path) -> tuple[SavedViews, Report]:
         from hardware.arm_in_hand import arm_in_hand

@@ -151,7 +151,9 @@ def cell_file(name_or_path: str | Path) -> Path:
         return Path(str(_CELLS / f"{text}.toml"))
     if text.endswith(".toml"):
         return Path(text)
-    raise CellError(f"no cell {text!r}; {nearest(text, cell_names())}, or give the path of a .toml file")
+    raise CellError(
+        f"no cell {text!r}: give the path of a .toml file, or a cell of the package; {nearest(text, cell_names())}"
+    )
 
 
 def load_cell(name_or_path: str | Path) -> Cell:

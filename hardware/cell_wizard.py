@@ -5,7 +5,6 @@ The table begins as a copy of a cell that is like it; what nothing asks for stay
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,13 +18,14 @@ from hardware import cell_answers as answers
 from hardware import found_devices
 from hardware.arm_in_hand import EVERYWHERE, HELP, ArmInHand, arm_in_hand
 from hardware.arm_model import load_arm_model
-from hardware.cameras.grabbing import cut
+from hardware.cameras.grabbing import cut, first_picture
 from hardware.cell import Cell, Workspace
+from hardware.crop_page import write_crop_page
 from hardware.device_settings import CameraSettings, ControllerSettings
 from hardware.devices import Devices, devices_of
 from hardware.drivers import ARMS
 from hardware.geometry import IDENTITY_POSE
-from hardware.interfaces import Camera, Vector3
+from hardware.interfaces import Vector3
 from hardware.kinematics import Joint
 from hardware.questions import Questions, say
 from hardware.toml_dataclass import from_table
@@ -34,7 +34,6 @@ AROUND_M = 0.10
 """Half of the box that is proposed around home."""
 _OVER_TABLE_M = 0.01
 _TOUCHED_N = 1.0
-_STILL_TIMEOUT_S = 5.0
 _CAMERA_NAMES = ("wrist", "front", "side", "top")
 
 
@@ -46,6 +45,8 @@ class CellWizard:
         ``stills``: what the pictures' paths begin with; its name is proposed for the cell."""
         self.questions, self.ask, self._folder, self._stills = questions, questions.ask, folder, stills
         self.table = dict(like)
+        self.pictures: list[str] = []
+        """Written so far."""
         self._controller = {key: value for key, value in like.get("controller", {}).items() if key != "wrench_bias"}
         self._twin = "devices" in like
         """A function of its own makes its devices: there is nothing to find."""
@@ -117,12 +118,15 @@ class CellWizard:
         before = from_table(CameraSettings, settings, f"cameras.{name}")
         width, height = before.capture_px
         picture = self._still(name, {**settings, "crop_px": [0, 0, width, height]})
+        if picture is not None:
+            self.pictures.append(page := write_crop_page(f"{self._stills}_{name}.png", before))
+            say(f"  to drag a frame on it, in a web browser: {page}")
         question = f"{name}: what to keep of {width} x {height} px: left,top,width,height"
         proposal = ",".join(map(str, before.crop))
         settings["crop_px"] = self.ask(f"crops {name}", question, lambda text: answers.crop(text, settings), proposal)
         if picture is not None:
             kept = from_table(CameraSettings, settings, f"cameras.{name}")
-            Image.fromarray(cut(picture, kept)).save(f"{self._stills}_{name}_kept.png")
+            self._save(cut(picture, kept), f"{name}_kept")
 
     def _still(self, name: str, settings: dict[str, Any]) -> np.ndarray | None:
         """All that a camera sees, saved; None where it cannot be had, which is no reason to stop."""
@@ -130,14 +134,17 @@ class CellWizard:
         whole = {**settings, "width_px": width, "height_px": height}
         try:
             camera = self._devices({name: whole}).cameras[name]
-            picture = _first_picture(camera)
+            picture = first_picture(camera)
         except (ConnectionError, TimeoutError, RuntimeError) as error:
             say(f"  no still of {name}: {error}")
             return None
-        path = f"{self._stills}_{name}.png"
-        Image.fromarray(picture).save(path)
-        say(f"  still of {name}: {path}")
+        say(f"  still of {name}: {self._save(picture, name)}")
         return picture
+
+    def _save(self, picture: np.ndarray, name: str) -> str:
+        self.pictures.append(path := f"{self._stills}_{name}.png")
+        Image.fromarray(picture).save(path)
+        return path
 
     # -- the arm -----------------------------------------------------------------------------------------------------
 
@@ -236,15 +243,3 @@ def _connected(hand: ArmInHand | None) -> ArmInHand:
     if hand is None:
         raise ValueError("the arm is not connected, since all of it was answered: numbers")
     return hand
-
-
-def _first_picture(camera: Camera) -> np.ndarray:
-    """Waits for it: a camera takes a moment to start. Raises ``ConnectionError``, or ``TimeoutError``."""
-    camera.connect()
-    try:
-        deadline_s = time.monotonic() + _STILL_TIMEOUT_S
-        while camera.newest() is None and time.monotonic() < deadline_s:
-            time.sleep(0.05)
-        return camera.read_latest(_STILL_TIMEOUT_S).image
-    finally:
-        camera.close()

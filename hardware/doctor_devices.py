@@ -59,13 +59,18 @@ def camera(name: str, device: Camera, frames_per_s: float) -> Iterator[Finding]:
     try:
         device.connect()
     except ConnectionError as error:
-        yield failed(what, str(error), "plug it in, on a USB 3 port of its own; check serial or path in the cell file")
+        yield _absent(what, error, "plug it in, on a USB 3 port of its own; check serial or path in the cell file")
         return
     try:
         yield judged(what, _frames(device), frames_per_s)
         yield from _usb(what, device)
     finally:
         device.close()
+
+
+def _absent(what: str, error: ConnectionError, fix: str) -> Finding:
+    """A device that does not connect; where its SDK is missing, cables are not to blame."""
+    return failed(what, str(error), "install that" if isinstance(error.__context__, ImportError) else fix)
 
 
 def _frames(device: Camera) -> list[FrameStamp]:
@@ -113,7 +118,7 @@ def teleop(device: TeleopDevice) -> Iterator[Finding]:
     try:
         device.connect()
     except ConnectionError as error:
-        yield failed("teleop", str(error), "plug it in; teleop.device and teleop.path in the cell file name it")
+        yield _absent("teleop", error, "plug it in; teleop.device and teleop.path in the cell file name it")
         return
     try:
         samples = list(_samples(device))
@@ -141,7 +146,7 @@ def arm(device: Arm, cell: Cell) -> Iterator[Finding]:
     try:
         device.connect()
     except ConnectionError as error:
-        yield failed("arm", str(error), "power, cable, address (controller.address), and the vendor's remote control")
+        yield _absent("arm", error, "power, cable, address (controller.address), and the vendor's remote control")
         return
     try:
         oldest, state = 0.0, device.read()
@@ -173,7 +178,7 @@ def arm(device: Arm, cell: Cell) -> Iterator[Finding]:
 def watchdog(cell: Cell, devices: Devices) -> Iterator[Finding]:
     """S3, tried: the guard moves the arm slowly up and falls silent; the arm's controller must stop it."""
     clock = RealClock()
-    _connect_again(devices.arm)
+    connect_again(devices.arm)
     devices.teleop.connect()
     robot = LocalRobot(devices.arm, {}, devices.teleop, cell, clock, control_hz=None)
     try:
@@ -184,7 +189,7 @@ def watchdog(cell: Cell, devices: Devices) -> Iterator[Finding]:
     yield found
 
 
-def _connect_again(device: Arm) -> None:
+def connect_again(device: Arm) -> None:
     """A controller takes a moment to see that the last connection is gone."""
     deadline_s = time.monotonic() + 2.0
     while True:

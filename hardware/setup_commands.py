@@ -10,16 +10,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+
+if TYPE_CHECKING:
+    from hardware.cell import Cell
 
 _TWIN_STARTS_S = 60.0
 TWIN_DEVICES = "sim.remote_scene:devices"
 """Arm, cameras and person of a twin that runs elsewhere. Reached by name: this package does not know the twin."""
+
+
+def require_twin(cell: Cell, name: str) -> None:
+    """Raises ``ValueError`` for a real cell, called ``name``, with ``--sim``: its arm would be looked at, and moved."""
+    if cell.devices.partition(".")[0] != TWIN_DEVICES.partition(".")[0]:
+        raise ValueError(
+            f"--sim: {name} is a real cell, and the twin has devices of its own: leave one of them out, or write a "
+            "cell of the twin by `robot-rl setup-cell --sim`"
+        )
 
 
 @contextmanager
@@ -59,6 +71,9 @@ class Doctor:
     """Look at the twin as if it were the arm."""
     trip_watchdog: bool = False
     """Have the arm stopped by its own watchdog (S3): it moves 1 to 2 cm up, so clear the space. Part of --sim."""
+    by_hand: bool = False
+    """Look also at what needs you beside the cell: it asks you to unplug each camera, to push the teleop device and to
+    press the emergency stop."""
     folder: Path = Path("runs")
     """Where episodes will be written."""
     json: bool = False
@@ -72,6 +87,8 @@ class Doctor:
     def run(self) -> Mapping[str, Any]:
         from hardware.doctor import Level
 
+        if self.by_hand and (self.sim or not self.cell):
+            raise ValueError("--by-hand needs a real cell: give its file as --cell, and leave --sim out")
         findings = self._findings()
         self.exit_code = int(any(finding.level is Level.FAIL for finding in findings))
         counts = {level.name: sum(finding.level is level for finding in findings) for level in Level}
@@ -83,27 +100,36 @@ class Doctor:
 
     def _findings(self) -> list[Any]:
         from hardware import doctor_computer
+        from hardware.cell import load_cell, load_cells
+        from hardware.devices import runtime_folder
         from hardware.doctor import examine
+        from hardware.questions import say
 
-        found = list(examine(doctor_computer.checks(self.folder)))
+        name = self.cell or ("twin" if self.sim else "")
+        cells = {"": load_cell(name)} if self.sim else load_cells(name) if name else {}
         if self.sim:
-            with running_twin() as folder:
-                found += self._of_cell(self.cell or "twin", folder)
-        elif self.cell:
-            from hardware.devices import runtime_folder
-
-            found += self._of_cell(self.cell, runtime_folder(self.cell))
+            require_twin(cells[""], name)
+        if self.trip_watchdog and len(cells) > 1:
+            raise ValueError(
+                f"--trip-watchdog: {name} has several arms, and none moves without the others' guards (S30)"
+            )
+        found = list(examine(doctor_computer.checks(self.folder)))
+        for arm, cell in cells.items():
+            with running_twin() if self.sim else nullcontext(runtime_folder(cell.name)) as folder:
+                if arm and self.by_hand:
+                    say(f"  the {arm} arm, its cameras and its device:")
+                own = self._of_cell(cell, folder)
+            found += [replace(finding, what=f"{arm} {finding.what}".strip()) for finding in own]
         return found
 
-    def _of_cell(self, name: str, folder: Path) -> list[Any]:
-        from hardware import doctor_devices
-        from hardware.cell import load_cell
+    def _of_cell(self, cell: Cell, folder: Path) -> list[Any]:
+        from hardware import doctor_by_hand, doctor_devices
         from hardware.devices import devices_of
         from hardware.doctor import examine
 
-        cell = load_cell(name)
         devices = devices_of(cell, folder)
-        return list(examine(doctor_devices.checks(cell, devices, self.trip_watchdog or self.sim)))
+        checks = doctor_devices.checks(cell, devices, self.trip_watchdog or self.sim)
+        return list(examine(checks + (doctor_by_hand.checks(devices) if self.by_hand else [])))
 
 
 @dataclass(kw_only=True)
@@ -155,7 +181,9 @@ class SetupCell:
 
         require_free(self.out)
         name = self.like or ("twin" if self.sim else "fr3_two_realsense")
-        load_cell(name)  # Refuses what makes no sense, and a file of several arms.
+        arm = load_cell(name).arm  # Refuses what makes no sense, and a file of several arms.
+        if self.sim and arm != (twins := load_cell("twin").arm):
+            raise ValueError(f"--like {name} has a {arm}; the twin's arm is a {twins}: leave --like or --sim out")
         like = read_toml(cell_file(name))
         if not self.sim:
             return self._ask(like, self.out.parent)
@@ -168,7 +196,13 @@ class SetupCell:
         from hardware.questions import Questions
 
         questions = Questions(self._answers(), self.yes)
-        cell = write_cell(CellWizard(questions, like, folder, self.out.with_suffix("")).run(), self.out)
+        wizard = CellWizard(questions, like, folder, self.out.with_suffix(""))
+        try:
+            cell = write_cell(wizard.run(), self.out)
+        except BaseException:  # Ctrl-C too: without the cell nobody needs its pictures.
+            for picture in wizard.pictures:
+                Path(picture).unlink(missing_ok=True)
+            raise
         doctor = f"robot-rl doctor {'--sim ' if self.sim else ''}--cell {self.out}"
         result = {"cell": str(self.out), "cameras": " ".join(cell.cameras) or "none", "next": doctor}
         unknown = [name for name, camera in cell.cameras.items() if camera.extrinsics is None]

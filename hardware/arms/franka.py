@@ -31,6 +31,7 @@ HOLD_S = 0.06
 _RELEASE_S, _POLL_S, _FIRST_STATE_S, _RECOVERY_S = 1.0, 0.002, 2.0, 2.0
 _LINK_S = 1.0
 """A state that has not changed for this long is a lost link."""
+_NEEDS_KERNEL = "Start a PREEMPT_RT kernel; only a simulator does without (controller.realtime = false)"
 _FLANGE = Pose((0.0, 0.0, 0.107), (0.0, 0.0, 0.0, 1.0))
 """From the last joint's link to the flange."""
 
@@ -76,7 +77,9 @@ class FrankaArm:
                 self._robot = franky.Robot(self.settings.address, realtime_config=realtime)
                 self._set_up()
                 self._hand = FrankaHand(franky.Gripper(self.settings.address), self.cell.gripper)
-        except (*_network(franky), franky.RealtimeException, franky.CommandException) as error:
+        except franky.RealtimeException as error:
+            raise ConnectionError(f"Franka at {self.settings.address}: {_line(error)} {_NEEDS_KERNEL}") from None
+        except (*_network(franky), franky.CommandException) as error:
             raise ConnectionError(f"Franka at {self.settings.address}: {_line(error)}") from None
         self._lost = self._stopped = ""
         self._stop.clear()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from math import pi
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -50,6 +52,11 @@ def sdk() -> Any:
     return scservo_sdk
 
 
+def connected_ports() -> str:
+    """Serial ports of this computer by the names that stay, for people."""
+    return ", ".join(sorted(map(str, Path("/dev/serial/by-id").glob("*")))) or "no serial ports"
+
+
 class So101Bus(Controller):
     """Servos keep the last goal they were told, whatever becomes of whoever told it."""
 
@@ -73,7 +80,8 @@ class So101Bus(Controller):
             self._port.setBaudRate(_BAUD)
             self._port.ser.timeout = 0.001  # The SDK asks without waiting, as fast as it can.
         except OSError as error:
-            raise ConnectionError(f"SO-101 at {settings.address}: {error}") from None
+            why = f"{os.strerror(error.errno)}; here are: {connected_ports()}" if error.errno else str(error)
+            raise ConnectionError(f"SO-101 at {settings.address}: {why}") from None
         self._reader = scs.GroupSyncRead(self._port, self._packets, _TORQUE, _END - _TORQUE)
         for number, name in zip(self._ids, NAMES, strict=True):
             if not any(self._is_there(number) for _ in range(_TRIES)):

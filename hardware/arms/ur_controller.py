@@ -68,7 +68,10 @@ class UrController(Controller):
         dashboard, control, receive = sdk()
         address = self.settings.address
         self._dashboard = dashboard(address)
-        self._dashboard.connect(_DASHBOARD_MS)
+        try:
+            self._dashboard.connect(_DASHBOARD_MS)
+        except RuntimeError as error:  # Its words for a wait in vain are "Operation canceled".
+            raise self._said(RuntimeError(f"no dashboard answers ({error}); is it on, and cabled?")) from None
         self._states = receive(address, RATE_HZ)
         if halted := self.halted:
             raise ConnectionError(f"UR at {address}: {halted}; put that right on the pendant")

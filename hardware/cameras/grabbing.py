@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from threading import Event
@@ -13,7 +14,7 @@ from PIL import Image
 from hardware.camera_geometry import Intrinsics
 from hardware.cameras.stamps import ExposureClock
 from hardware.device_settings import CameraSettings
-from hardware.interfaces import CameraFrame, Clock, FrameStamp
+from hardware.interfaces import Camera, CameraFrame, Clock, FrameStamp
 from hardware.kept_open import KeptOpen
 
 FIRST_FRAME_S = 5.0
@@ -116,6 +117,18 @@ class GrabbingCamera(KeptOpen):
 
     def _why(self) -> str:
         return f" (lost: {self.trouble}; trying to get it back)" if self.trouble else "; check its cable"
+
+
+def first_picture(camera: Camera, timeout_s: float = FIRST_FRAME_S) -> np.ndarray:
+    """Of a camera that is connected for it alone. Raises ``ConnectionError``, or ``TimeoutError``."""
+    camera.connect()
+    try:
+        deadline_s = time.monotonic() + timeout_s
+        while camera.newest() is None and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        return camera.read_latest(timeout_s).image
+    finally:
+        camera.close()
 
 
 def cut(picture: np.ndarray, settings: CameraSettings) -> np.ndarray:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -51,6 +54,10 @@ class Bench(Generic[T]):
     clock: Clock
     free: Callable[[], object] = lambda: None
     """Ends what stands in for the device's other end."""
+    lose: Callable[[], object] | None = None
+    """Takes the device away under its driver; None where nothing can, as in this process's own twin."""
+    find: Callable[[], object] | None = None
+    """Brings it back; None where what was lost is gone for good."""
     max_age_s: float = 0.2
     """Of a camera's frame. One in real time on a busy machine is given more."""
     lag_m: float = 0.002
@@ -64,6 +71,17 @@ class Bench(Generic[T]):
         self.clock.sleep_until(self.clock.now() + seconds)
 
 
+def comes(bench: Bench[T], condition: Callable[[], object]) -> None:
+    """Let time pass until ``condition``, half a minute of ours at most: the clock of a lost arm may stand still."""
+    give_up_s = time.monotonic() + 30.0
+    while not condition():
+        assert time.monotonic() < give_up_s, "it never came"
+        if isinstance(bench.clock, (RealClock, SimulatorClock)):
+            time.sleep(0.01)
+        else:
+            bench.wait(0.01)
+
+
 @dataclass
 class RobotBench(Bench[Robot]):
     """A robot and a plan it can carry out."""
@@ -73,7 +91,8 @@ class RobotBench(Bench[Robot]):
 
 def fake_arm() -> Bench[Arm]:
     clock = FakeClock()
-    return Bench(FakeArm(clock, lag_s=0.01), clock)
+    arm = FakeArm(clock, lag_s=0.01)
+    return Bench(arm, clock, lose=lambda: setattr(arm, "gone", True), find=lambda: setattr(arm, "gone", False))
 
 
 def sim_arm() -> Bench[Arm]:
@@ -108,7 +127,7 @@ def franka_arm() -> Bench[Arm]:
     arm.connect()
     clock.follow(arm)
     # Friction and damping of its joints hold it back at 2000 N/m, as they do the real one.
-    return Bench(arm, clock, simulator.close, lag_m=0.007)
+    return Bench(arm, clock, simulator.close, lose=simulator.close, lag_m=0.007)
 
 
 def ur_arm() -> Bench[Arm]:
@@ -117,7 +136,7 @@ def ur_arm() -> Bench[Arm]:
     arm = UrArm(simulator.cell(), clock)
     arm.connect()
     clock.follow(arm, simulator)
-    return Bench(arm, clock, simulator.close, lag_m=0.004)
+    return Bench(arm, clock, simulator.close, lose=simulator.close, lag_m=0.004)
 
 
 def so101_arm() -> Bench[Arm]:
@@ -126,7 +145,7 @@ def so101_arm() -> Bench[Arm]:
     arm = So101Arm(cell, clock)
     arm.connect()
     clock.follow(bus, bus)
-    return Bench(arm, clock, bus.close, lag_m=0.004)
+    return Bench(arm, clock, bus.close, lambda: bus.dead.update(bus.memory), bus.dead.clear, lag_m=0.004)
 
 
 def ros2_control_arm() -> Bench[Arm]:
@@ -140,7 +159,9 @@ def ros2_control_arm() -> Bench[Arm]:
 
 def fake_camera() -> Bench[Camera]:
     clock = FakeClock()
-    return Bench(FakeCamera(clock), clock)
+    camera = FakeCamera(clock)
+    show = lambda until_s: setattr(camera, "frozen_s", until_s)  # noqa: E731
+    return Bench(camera, clock, lose=lambda: show(clock.now()), find=lambda: show(inf))
 
 
 def sim_camera() -> Bench[Camera]:
@@ -159,7 +180,7 @@ def realsense_camera(depth: bool) -> Bench[Camera]:
     source.play()
     camera = RealSenseCamera("front", CameraSettings(depth=depth), RealClock(), devices=lambda: [source.device])
     camera.connect()
-    return Bench(camera, camera.clock, source.stop, max_age_s=2.0)
+    return Bench(camera, camera.clock, source.stop, source.paused.set, source.paused.clear, max_age_s=2.0)
 
 
 def uvc_camera() -> Bench[Camera]:
@@ -167,7 +188,7 @@ def uvc_camera() -> Bench[Camera]:
     source = NetworkCamera()
     camera = UvcCamera("front", CameraSettings(path=source.address), RealClock())
     camera.connect()
-    return Bench(camera, camera.clock, source.close, max_age_s=2.0)
+    return Bench(camera, camera.clock, source.close, source.hang_up.set, source.hang_up.clear, max_age_s=2.0)
 
 
 def spacemouse() -> Bench[TeleopDevice]:
@@ -176,29 +197,34 @@ def spacemouse() -> Bench[TeleopDevice]:
     hid = HidDevice(Path(tempfile.mkdtemp()) / "hidraw0")
     plug_in(patch, [hid])
     hid.send(motion_report(x=FULL, ry=-FULL // 2))
-    return Bench(SpaceMouse(TeleopSettings(), RealClock()), RealClock(), patch.undo)
+    again = lambda: plug_in(patch, [HidDevice(Path(hid.path))])  # noqa: E731
+    return Bench(SpaceMouse(TeleopSettings(), RealClock()), RealClock(), patch.undo, hid.unplug, again)
 
 
 def gamepad() -> Bench[TeleopDevice]:
     joystick = Joystick(Path(tempfile.mkdtemp()) / "js0")
     joystick.axis(1, -1.0)
-    return Bench(Gamepad(TeleopSettings(path=joystick.path), RealClock()), RealClock(), joystick.unplug)
+    device = Gamepad(TeleopSettings(path=joystick.path), RealClock())
+    return Bench(device, RealClock(), joystick.unplug, lose=joystick.unplug)
 
 
 def keyboard() -> Bench[TeleopDevice]:
     hand, terminal = os.openpty()
     path = os.ttyname(terminal)
     os.write(hand, b"w")
-    return Bench(Keyboard(TeleopSettings(path=path), RealClock()), RealClock(), lambda: os.close(hand))
+    hang_up = ExitStack()
+    hang_up.callback(os.close, hand)
+    device = Keyboard(TeleopSettings(path=path), RealClock())
+    return Bench(device, RealClock(), hang_up.close, lose=hang_up.close)
 
 
 def evdev_keys() -> Bench[TeleopDevice]:
     pytest.importorskip("evdev", reason="needs the extra 'evdev'")
     patch = pytest.MonkeyPatch()
     board = KeyDevice(patch, *KEYS)
-    bench = Bench[TeleopDevice](EvdevKeys(TeleopSettings(path=board.path), RealClock()), RealClock(), patch.undo)
+    device = EvdevKeys(TeleopSettings(path=board.path), RealClock())
     board.key("w")
-    return bench
+    return Bench(device, RealClock(), patch.undo, board.unplug, board.plug_in)
 
 
 def pedal() -> Bench[TeleopDevice]:
@@ -206,7 +232,8 @@ def pedal() -> Bench[TeleopDevice]:
     patch = pytest.MonkeyPatch()
     board, beside = KeyDevice(patch, "b"), gamepad()
     settings = TeleopSettings(path=board.path, keys={"b": "takeover"})
-    return Bench(WithPedal(beside.device, EvdevKeys(settings, RealClock(), "pedal")), RealClock(), patch.undo)
+    device = WithPedal(beside.device, EvdevKeys(settings, RealClock(), "pedal"))
+    return Bench(device, RealClock(), patch.undo, board.unplug, board.plug_in)
 
 
 def scripted_human() -> Bench[TeleopDevice]:

@@ -10,7 +10,7 @@ import pytest
 from hardware.fakes import shifted
 from hardware.geometry import pose_distance
 from hardware.interfaces import ZERO6, Arm, ArmReference
-from tests.contracts.registry import ARMS, Bench
+from tests.contracts.registry import ARMS, Bench, comes
 
 TICK_S = 0.01
 
@@ -92,3 +92,30 @@ def test_the_gripper_goes_to_the_width_commanded(bench):
         bench.device.command(reference)
         bench.wait(TICK_S)
     assert bench.device.read().gripper_width_m == pytest.approx(0.04, abs=0.002)
+
+
+def test_a_lost_arm_is_an_error_and_not_its_last_state(bench):
+    if bench.lose is None:
+        pytest.skip("it cannot be lost")
+    bench.lose()
+    comes(bench, lambda: is_lost(bench.device))
+    if bench.find is not None:
+        bench.find()
+        bench.device.recover()
+        assert bench.device.read().stopped == ""
+
+
+def is_lost(arm: Arm) -> bool:
+    try:
+        arm.read()
+    except ConnectionError as error:
+        assert str(error)
+        return True
+    return False
+
+
+def test_after_closing_it_connects_anew_where_it_was(bench):
+    before = bench.device.read().T_base_ee
+    bench.device.close()
+    bench.device.connect()
+    assert pose_distance(before, bench.device.read().T_base_ee)[0] < 0.002

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hardware.interfaces import Camera
-from tests.contracts.registry import CAMERAS
+from tests.contracts.registry import CAMERAS, comes
 
 
 @pytest.fixture(params=CAMERAS)
@@ -40,3 +40,23 @@ def test_a_frame_older_than_asked_for_is_an_error_that_names_the_camera(bench):
     bench.wait(0.015)
     with pytest.raises(TimeoutError, match=bench.device.name):
         bench.device.read_latest(1e-6)
+
+
+def test_one_that_is_lost_ages_and_says_so_and_goes_on_when_it_is_back(bench):
+    if bench.lose is None or bench.find is None:
+        pytest.skip("it cannot be lost")
+    bench.lose()
+    comes(bench, lambda: bench.clock.now() - bench.device.newest().stamp_s > 0.5)
+    with pytest.raises(TimeoutError, match=bench.device.name):
+        bench.device.read_latest(0.5)
+    last = bench.device.newest().sequence
+    bench.find()
+    comes(bench, lambda: bench.device.newest().sequence > last)
+    assert bench.device.read_latest(bench.max_age_s).sequence > last
+
+
+def test_after_closing_it_connects_anew(bench):
+    bench.device.close()
+    bench.device.connect()
+    comes(bench, lambda: bench.device.newest() is not None)
+    assert bench.device.read_latest(bench.max_age_s).image.any()

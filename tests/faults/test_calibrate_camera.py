@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -20,9 +19,9 @@ from hardware.interfaces import Pose
 from hardware.toml_dataclass import read_toml
 from robot_rl.cli import main
 from sim.tasks import make_task
+from tests.faults.transcript import ROOT, shown, without_numbers
 
 COMMAND = [sys.executable, "-c", "import sys; from robot_rl.cli import main; sys.exit(main())", "calibrate-camera"]
-ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("cv2", reason="needs the extra 'calibration'")
 
 
@@ -61,11 +60,6 @@ class Person:
     def insists(self, words: str, wanted: str) -> None:
         """Again until ``wanted`` is the answer: the guard of a busy computer may refuse (S25), which clears itself."""
         assert any(wanted in self.is_told(words) for _ in range(10)), self.heard
-
-
-def without_numbers(text: str) -> set[str]:
-    """Its lines, each number in them the same."""
-    return {re.sub(r"[-+]?\d+(\.\d+)?", "#", line).strip() for line in text.splitlines()}
 
 
 def test_a_camera_is_calibrated_and_ctrl_c_loses_nothing_and_the_docs_show_it(tmp_path, capfd, monkeypatch):
@@ -115,7 +109,6 @@ def test_a_camera_is_calibrated_and_ctrl_c_loses_nothing_and_the_docs_show_it(tm
     assert "squares are" in capfd.readouterr().err
     assert cell.read_text() == before
 
-    page = (ROOT / "docs" / "new-camera.md").read_text(encoding="utf-8")
-    shown = page.split("$ robot-rl calibrate-camera --sim", 1)[1].split("```", 1)[0].split("\n", 1)[1]
-    shown = "\n".join(line for line in shown.splitlines() if not line.startswith(("$", "  ...")) and "^C" not in line)
-    assert without_numbers(shown) - without_numbers(person.heard + rest + done.stdout) == set()
+    lines = shown("new-camera.md", "$ robot-rl calibrate-camera --sim").splitlines()
+    said = "\n".join(line for line in lines if not line.startswith(("$", "  ...")) and "^C" not in line)
+    assert without_numbers(said) - without_numbers(person.heard + rest + done.stdout) == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,10 @@ import pytest
 
 from hardware.cell import load_cell
 from robot_rl.cli import main
+from tests.faults.transcript import ROOT, shown, without_numbers
 
+TRIES = 10
+"""On a machine with no time to spare the guard may refuse to jog (S25)."""
 COMMAND = [sys.executable, "-c", "import sys; from robot_rl.cli import main; sys.exit(main())", "setup-cell", "--sim"]
 
 
@@ -39,8 +43,43 @@ def test_a_cell_is_set_up_by_answers_over_a_pipe(tmp_path, capsys):
     assert re.match("without references the arm stood after|not tried: ", findings["watchdog"]["found"])
 
 
+def test_it_goes_as_the_docs_show_it(tmp_path):
+    """Pictures, crops, jogging and all: what the page shows typed is typed."""
+    page = shown("fr3.md", "$ robot-rl setup-cell --sim --out bench.toml")
+    jogs = [line.partition("]:")[2].strip() for line in page.splitlines() if line.startswith("home")]
+    answers = ["name", "table", "cameras", "teleop", "front", "wrist", *jogs, "bias", "corners"]
+    typed = "".join(f"{answer if answer in jogs else ''}\n" for answer in answers)
+    assert "z -20\n" in typed
+    for attempt in range(TRIES):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        done = subprocess.run(
+            [*COMMAND, "--out", "bench.toml"],
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        )
+        if "without camera" in done.stderr:
+            pytest.skip("there is no renderer here")
+        missing = without_numbers(page) - without_numbers(done.stderr)
+        if done.returncode == 0 and not missing:
+            return
+    raise AssertionError((missing, done.stderr))
+
+
 def test_answers_that_end_too_soon_leave_nothing(tmp_path):
     given = ["--out", str(tmp_path / "bench.toml"), "--cameras", "none"]
     done = subprocess.run([*COMMAND, *given], input="\n\n", capture_output=True, text=True, timeout=120)
     assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
     assert "the answers ended before --teleop had one" in done.stderr
+
+
+def test_a_table_over_the_hand_is_refused_at_once_and_no_picture_is_left(tmp_path):
+    given = ["--out", str(tmp_path / "bench.toml"), "--table-m", "0.5", "--yes"]
+    done = subprocess.run([*COMMAND, *given], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, []), done.stderr
+    assert "still of" in done.stderr or "without camera" in done.stderr
+    assert "m behind the plane 'table'" in done.stderr.splitlines()[-1]

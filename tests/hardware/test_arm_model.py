@@ -139,7 +139,7 @@ def test_forearm_and_elbow_stay_clear_of_hand_and_column_by_their_shapes():
 
 
 def test_packaged_models_load_and_say_their_end_effectors_frame():
-    assert model_names() == ["fake", "fr3", "so101", "ur5e"]
+    assert {"fake", "fr3", "so101", "ur5e"} <= set(model_names())
     assert FR3.ee_frame == 8 and load_arm_model("fake").ee_frame == 1
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from hardware import doctor_computer, doctor_devices, doctor_rights
+from hardware.arms.ur import UrArm
 from hardware.cell import load_cell
 from hardware.clock import RealClock
 from hardware.device_settings import CameraSettings, TeleopSettings
@@ -72,6 +74,29 @@ def test_a_camera_that_is_missing_fails_and_a_slow_port_is_warned_of():
     assert (port.level, port.found) == (Level.WARN, "on USB 2.1")
     well.connect = absent
     assert only(doctor_devices.camera("front", well, 30.0)).level is Level.FAIL
+
+
+def test_where_an_sdk_is_missing_cables_are_not_blamed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rtde_control", None)
+    finding = only(doctor_devices.arm(UrArm(load_cell("ur5e_robotiq"), RealClock()), fake_cell()))
+    assert (finding.level, finding.fix) == (Level.FAIL, "install that")
+    assert "pip install 'robot-rl[ur]'" in finding.found
+
+
+def test_each_arm_of_a_cell_is_looked_at_and_none_alone_is_moved(tmp_path, capsys):
+    path = tmp_path / "two.toml"
+    pytest.importorskip("scservo_sdk", reason="needs the extra 'so101'")
+    tables = "".join(
+        f"[arms.{side}]\nmount = {{ position_m = [0.0, {y}, 0.0] }}\ncontroller = {{ address = '/dev/{side}' }}\n"
+        for side, y in (("left", 0.3), ("right", -0.3))
+    )
+    box = "workspace = { min_m = [0.1, -0.2, 0.02], max_m = [0.3, 0.2, 0.3] }"
+    path.write_text(f"name = 'two'\narm = 'so101'\nhome_joint_positions_rad = []\n{box}\n{tables}")
+    assert main(["doctor", "--cell", str(path), "--folder", str(tmp_path), "--json"]) == 1
+    findings = {f["what"]: f["found"] for f in json.loads(capsys.readouterr().out)["findings"]}
+    assert "/dev/left: No such file" in findings["left arm"] and "/dev/right: No such file" in findings["right arm"]
+    assert main(["doctor", "--cell", str(path), "--folder", str(tmp_path), "--trip-watchdog"]) == 2
+    assert "without the others' guards (S30)" in capsys.readouterr().err
 
 
 def test_a_stick_at_rest_passes_a_deflected_one_is_warned_of_and_a_dead_reader_fails():
@@ -194,3 +219,10 @@ def test_the_command_says_all_and_its_exit_code_tells(tmp_path, capsys, monkeypa
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12, 0))
     assert main(["doctor", "--folder", str(tmp_path)]) == 1
     assert "FAIL  disk space" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cell", ["so101", "fr3_two_realsense"])
+def test_sim_never_looks_at_a_real_cell_whose_arm_it_would_move(cell, capsys, tmp_path):
+    assert main(["doctor", "--sim", "--cell", cell, "--folder", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, f"--sim: {cell} is a real cell" in said.err) == ("", True)

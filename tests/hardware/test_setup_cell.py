@@ -167,6 +167,7 @@ def test_without_the_arm_all_is_answered_by_options(tmp_path, capsys):
         (["--home", *"0000000"], "joint 4 goes from -3.0421 to -0.1518 rad, not to 0"),
         (["--like", "twins"], "did you mean 'twin'"),
         (["--like", "two_arms"], "has the arms left, right"),
+        (["--like", "so101", "--sim"], "--like so101 has a so101; the twin's arm is a fr3"),
         (["--out", "cell.yaml"], "ends in .toml"),
     ],
 )

@@ -29,4 +29,4 @@ def controlled_arm():
     arm = Ros2ControlArm(cell, clock)
     arm.connect()
     clock.follow(arm, simulator)
-    return Bench(arm, clock, simulator.close, lag_m=0.004)
+    return Bench(arm, clock, simulator.close, lose=simulator.close, lag_m=0.004)

@@ -16,6 +16,7 @@ from hardware.fakes import shifted
 from hardware.geometry import IDENTITY_POSE, pose_distance
 from hardware.interfaces import ZERO6, ArmReference
 from robot_rl_nodes.ros2_control_arm import Ros2ControlArm
+from robot_rl_nodes.standard_messages import to_joint_state
 from tests.hardware.arms.rig import Simulator, wait_until
 from tests.ros.controlled_arm import controlled_arm, controlled_cell
 
@@ -61,6 +62,21 @@ def test_old_joints_and_forces_are_a_lost_arm_too(kind, topic):
         simulator.do(f"mute {kind}")
         wait_until(lambda: arm._lost)
         assert topic in arm._lost
+    finally:
+        arm.close()
+        simulator.close()
+
+
+def test_what_the_arm_node_says_of_the_joints_is_not_taken_for_the_broadcasters():
+    """Both may be one topic, and name the joints alike: an echo of old joints must not pass for new ones."""
+    simulator, arm = Simulator("tests.ros.cartesian_controller"), Ros2ControlArm(controlled_cell(), RealClock())
+    try:
+        arm.connect()
+        echo = to_joint_state(arm.read())
+        echo.name = [*arm.cell.controller.joint_names, *echo.name[-1:]]
+        simulator.do("mute JointState")
+        wait_until(lambda: arm._lost or arm._controller._take_joints(echo))
+        assert "joint_states" in arm._lost
     finally:
         arm.close()
         simulator.close()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hardware.arm_in_hand import ArmInHand
-from hardware.interfaces import GuardMode
+from hardware.interfaces import GuardMode, NoTeleop
 from hardware.local_robot import LocalRobot
 from sim.envs import make
 
@@ -45,6 +45,12 @@ def test_words_that_make_no_sense_move_nothing(hand, words, match):
     with pytest.raises(ValueError, match=match):
         hand.obey(words)
     assert (hand.position_m, hand.robot.guard.mode) == (before, GuardMode.DISARMED)
+
+
+def test_without_a_device_nobody_drives(hand):
+    hand.robot.teleop = NoTeleop()
+    with pytest.raises(ValueError, match="no teleop device to drive with"):
+        hand.obey("drive")
 
 
 def test_what_the_guard_refuses_is_said_and_leaves_the_arm_in_its_care(hand):

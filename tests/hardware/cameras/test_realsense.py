@@ -167,3 +167,29 @@ def test_a_device_that_comes_back_counts_on_from_where_it_was(plugged, connect, 
     wait_until(lambda: not camera.trouble)
     after = camera.newest().sequence
     assert before < after < before + 60
+
+
+def record(source, path):
+    """librealsense's own recording of a device; the file is whole once recorder and camera are let go of."""
+    recorder = source.rs.recorder(path, source.device)
+    camera = RealSenseCamera("front", CameraSettings(), RealClock(), lambda: [recorder])
+    camera.connect()
+    wait_until(lambda: camera.newest().sequence >= 10)
+    camera.close()
+
+
+def test_a_recorded_file_plays_as_a_device(tmp_path):
+    source, path = SoftwareRealSense("77"), str(tmp_path / "seen.db3")
+    source.play()
+    record(source, path)
+    source.stop()
+    played = source.rs.context().load_device(path)
+    camera = RealSenseCamera("front", CameraSettings(serial="77"), RealClock(), lambda: [played])
+    camera.connect()
+    try:
+        wait_until(lambda: camera.newest().sequence >= 5)
+        assert camera.lens == Intrinsics((600.0, 600.0), (320.0, 240.0), ())
+        red, green, blue = camera.read_latest(10.0).image[0, 0]
+        assert (green, red + blue) == (0, 255)
+    finally:
+        camera.close()

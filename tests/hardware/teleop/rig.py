@@ -78,8 +78,9 @@ class Joystick:
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
         self.path = str(path)
-        self._read = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # So that the other end can be opened.
+        kept = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # So that the other end can be opened.
         self._write = os.open(path, os.O_WRONLY)
+        self._ends = [kept, self._write]
 
     def axis(self, number: int, share: float) -> None:
         os.write(self._write, struct.pack("<IhBB", 0, round(share * 32767), 0x02, number))
@@ -88,8 +89,9 @@ class Joystick:
         os.write(self._write, struct.pack("<IhBB", 0, int(down), 0x01, number))
 
     def unplug(self) -> None:
-        os.close(self._write)
-        os.close(self._read)
+        """Also where it is unplugged already."""
+        while self._ends:
+            os.close(self._ends.pop())
 
 
 class KeyDevice:
@@ -132,6 +134,9 @@ class KeyDevice:
 
     def unplug(self) -> None:
         self._plugged = False
+
+    def plug_in(self) -> None:
+        self._plugged = True
 
     def _gone(self, number: int) -> None:
         if not self._plugged and os.ttyname(number) == self.path:

@@ -89,6 +89,12 @@ def test_it_is_found_by_its_path_among_several(tmp_path, connect):
     mice[0].send(motion_report(x=FULL))
     time.sleep(0.05)
     assert mice[0].reports, "the other one was read too"
+    (tmp_path / "spacemouse-left").symlink_to(mice[0].path)
+    connect(mice, path=str(tmp_path / "spacemouse-left"))
+    deadline = time.monotonic() + 5.0
+    while mice[0].reports and time.monotonic() < deadline:
+        time.sleep(0.002)
+    assert not mice[0].reports, "a name that a udev rule gives it is followed"
 
 
 def test_without_one_it_says_where_to_look(connect):

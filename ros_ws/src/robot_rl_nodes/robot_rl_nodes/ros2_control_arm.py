@@ -35,6 +35,7 @@ from hardware.kinematics import jacobian
 from robot_rl_nodes import topics
 from robot_rl_nodes.conversions import from_time, to_time
 from robot_rl_nodes.ros import Spinning, qos, start
+from robot_rl_nodes.standard_messages import GRIPPER_WIDTH
 
 _LOG = logging.getLogger(__name__)
 _FIRST_S = 10.0
@@ -83,6 +84,8 @@ class TopicController(Controller):
         self._arrived.set()
 
     def _take_joints(self, message: JointState) -> None:
+        if GRIPPER_WIDTH in message.name:  # The arm node's own, where a remap brings both to one topic.
+            return
         self._heard[topics.CONTROLLER_JOINTS] = self._clock.now()
         speeds = message.velocity or array("d", [0.0] * len(message.name))
         self._joints = {

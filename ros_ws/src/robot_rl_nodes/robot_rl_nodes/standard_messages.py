@@ -110,10 +110,14 @@ def to_wrench(arm: ArmState) -> WrenchStamped:
     return message
 
 
+GRIPPER_WIDTH = "gripper_width"
+"""The arm node's joint states alone name it."""
+
+
 def to_joint_state(arm: ArmState) -> JointState:
     """Joints by number, and the gripper's width."""
     names = [f"joint{i + 1}" for i in range(len(arm.joint_positions_rad))]
-    message = to_numbers(arm.stamp_s, [*names, "gripper_width"], (*arm.joint_positions_rad, arm.gripper_width_m))
+    message = to_numbers(arm.stamp_s, [*names, GRIPPER_WIDTH], (*arm.joint_positions_rad, arm.gripper_width_m))
     message.velocity = array("d", (*arm.joint_velocities_rad_s, 0.0))
     return message
 
