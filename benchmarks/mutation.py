@@ -31,6 +31,7 @@ import tyro
 
 from benchmarks.mutant_in_place import live_functions
 from benchmarks.mutants import Mutant, mutants
+from benchmarks.mutation_page import SURVIVED, Explanations, score_table, survivors_page
 from benchmarks.mutation_tests import (
     ROOT,
     Test,
@@ -43,14 +44,12 @@ from benchmarks.mutation_tests import (
     with_tests,
 )
 from benchmarks.page import put
-from hardware.toml_dataclass import read_toml
 
 COVERAGE = ROOT / "tests" / "hardware" / "core.coveragerc"
 """Says which modules of ``hardware`` are the core."""
 RESULTS = ROOT / "benchmarks" / "results" / "mutation.jsonl"
 SURVIVORS = ROOT / "benchmarks" / "mutation.md"
-EXPLANATIONS = ROOT / "benchmarks" / "mutation.toml"
-_KILLED, _SURVIVED, _TIMED_OUT = "killed", "survived", "timeout"
+_KILLED, _TIMED_OUT = "killed", "timeout"
 
 
 def core() -> tuple[str, ...]:
@@ -85,10 +84,11 @@ class Run:
         self.modules = options.modules
         self.tests_digest = digest(*test_files(), *sorted((ROOT / "tests/hardware").glob("rig*.py")))
         self.sources = {module: digest(path_of(module)) for module in self.modules}
-        self.explained = explanations()
+        self.explained = Explanations()
         self.results = self._known()
         self._running: dict[int, tuple[str, Mutant, float, int]] = {}
         self._noticed: dict[str, list[str]] = defaultdict(list)
+        self._tests: list[Test] = []
 
     def all(self) -> None:
         """Judge what is left."""
@@ -98,7 +98,7 @@ class Run:
             with_tests(lambda items: self._judge(waiting, items))
 
     def _judge(self, waiting: Sequence[tuple[str, Mutant]], items: Sequence[pytest.Item]) -> None:
-        lines = tests_by_line(items, self.modules, RESULTS.parent / "mutation_coverage")
+        self._tests, lines = tests_by_line(items, self.modules, RESULTS.parent / "mutation_coverage")
         for module in {module for module, _ in waiting}:
             live_functions(f"hardware.{module}")
         by_node = {item.nodeid: item for item in items}
@@ -113,10 +113,11 @@ class Run:
         self._say(done, len(waiting), begin, always=True)
 
     def _first(self, module: str, tests: Sequence[Test]) -> list[Test]:
-        """Those that noticed the last mutants and those of the module's own file, then the fastest that there is time
-        for."""
+        """Those that noticed the last mutants and those of the module's own file (what their fixtures run is seen to be
+        run by the first of them alone), then the fastest that there is time for."""
         lately, left = self._noticed[module][-20:], self.options.seconds
-        chosen = [test for test in tests if test.node in lately or f"/test_{module}" in test.node]
+        chosen = [test for test in self._tests if f"/test_{module}" in test.node]
+        chosen += [test for test in tests if test.node in lately and test not in chosen]
         for test in sorted(set(tests).difference(chosen), key=lambda test: test.seconds):
             left -= test.seconds
             if left < 0:
@@ -131,15 +132,15 @@ class Run:
             row = json.loads(line)
             if self.sources.get(row["module"]) != row["source"]:
                 continue
-            if row["outcome"] == _SURVIVED and not self._met_enough(row):
+            if row["outcome"] == SURVIVED and not self._met_enough(row):
                 known.pop((row["module"], row["index"]), None)
                 continue
             known[row["module"], row["index"]] = row
         return known
 
     def _met_enough(self, row: Mapping[str, Any]) -> bool:
-        explained = f"{row['module']}: {row['change']}" in self.explained
-        return explained or (row["tests"] == self.tests_digest and row["met_s"] >= self.options.seconds)
+        met = row["tests"] == self.tests_digest and row["met_s"] >= self.options.seconds
+        return met or bool(self.explained.of(row))
 
     def _waiting(self) -> Iterator[tuple[str, Mutant]]:
         for module in self.modules:
@@ -149,7 +150,7 @@ class Run:
 
     def _start(self, items: Mapping[str, pytest.Item], module: str, mutant: Mutant, tests: Sequence[Test]) -> None:
         if not tests:  # No test runs the line.
-            self._note(module, mutant, _SURVIVED, 0.0, "")
+            self._note(module, mutant, SURVIVED, 0.0, "")
             return
         sys.stdout.flush()
         answer, told = os.pipe()
@@ -170,7 +171,7 @@ class Run:
         with os.fdopen(answer, "rb") as file:
             by = file.read().decode()
         code = os.waitstatus_to_exitcode(status)
-        outcome = _SURVIVED if code == 0 else _TIMED_OUT if -code in (signal.SIGPROF, signal.SIGALRM) else _KILLED
+        outcome = SURVIVED if code == 0 else _TIMED_OUT if -code in (signal.SIGPROF, signal.SIGALRM) else _KILLED
         if by:
             self._noticed[module].append(by)
         self._note(module, mutant, outcome, time.monotonic() - begin, by)
@@ -198,38 +199,6 @@ class Run:
         if always or done % 50 == 0:
             left = (time.monotonic() - begin) / max(done, 1) * (wanted - done)
             print(f"{done}/{wanted}, about {left / 60:.0f} min left", file=sys.stderr, flush=True)
-
-
-def explanations() -> dict[str, str]:
-    """Why a survivor is no fault, or not worth a test: ``module: change`` → reason."""
-    if not EXPLANATIONS.exists():
-        return {}
-    return {str(key): str(value) for key, value in read_toml(EXPLANATIONS).items()}
-
-
-def score_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Mutants, survivors and the share noticed, a module a row, in Markdown."""
-    lines = ["| module | mutants | survived | noticed |", "|---|---|---|---|"]
-    by_module: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in results:
-        by_module[row["module"]].append(row)
-    for module, rows in [*sorted(by_module.items()), ("**all**", list(results))]:
-        survived = sum(row["outcome"] == _SURVIVED for row in rows)
-        lines.append(f"| {module} | {len(rows)} | {survived} | {100 * (1 - survived / max(len(rows), 1)):.1f} % |")
-    return "\n".join(lines)
-
-
-def survivors_page(results: Sequence[Mapping[str, Any]]) -> str:
-    """The list of survivors with their explanations, in Markdown."""
-    reasons = explanations()
-    lines = ["# Mutants of the guard's core that its tests let live", "", "`make mutation` writes this page.", ""]
-    lines += ["| module | line | change | why |", "|---|---|---|---|"]
-    for row in sorted(results, key=lambda row: (row["module"], row["index"])):
-        if row["outcome"] == _SURVIVED:
-            why = reasons.get(f"{row['module']}: {row['change']}", "not looked at yet")
-            change = row["change"].replace("|", "\\|")
-            lines.append(f"| {row['module']} | {row['line']} | `{change}` | {why} |")
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:

@@ -80,8 +80,8 @@ def with_tests(body: Callable[[Sequence[pytest.Item]], None]) -> None:
 
 def tests_by_line(
     items: Sequence[pytest.Item], modules: Sequence[str], folder: Path
-) -> dict[tuple[str, int], list[Test]]:
-    """Which tests run which line of ``modules``, fastest first: one run under coverage, kept in ``folder``."""
+) -> tuple[list[Test], dict[tuple[str, int], list[Test]]]:
+    """All tests, and which run which line of ``modules``, fastest first: one run under coverage, kept in ``folder``."""
     from coverage import CoverageData
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,13 +98,14 @@ def tests_by_line(
     durations: dict[str, float] = json.loads(told.read_text())["seconds"]
     measured = CoverageData(str(data))
     measured.read()
+    every = {node: Test(node, seconds) for node, seconds in durations.items()}
     lines: dict[tuple[str, int], list[Test]] = {}
     for module in modules:
         for line, contexts in measured.contexts_by_lineno(str(path_of(module))).items():
-            tests = [Test(node, durations[node]) for node in contexts if node]
+            tests = [every[node] for node in contexts if node]
             if tests:
                 lines[module, line] = sorted(tests, key=lambda test: test.seconds)
-    return lines
+    return list(every.values()), lines
 
 
 def tests_of(module: str, mutant: Mutant, lines: Mapping[tuple[str, int], list[Test]]) -> list[Test]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,9 @@ from hardware.fakes import POINTING_DOWN, shifted
 from hardware.geometry import pose_add
 from hardware.guard_state import GuardState, Target, resting_at
 from hardware.interfaces import Pose, Refusal, Source
-from hardware.targets import INSET_M, limited
+from hardware.reference import Motion
+from hardware.safety import RETREAT, TRIP
+from hardware.targets import INSET_M, limit_lead, limited, target_at
 from tests.hardware.rig import Rig, fake_cell
 
 SETTINGS = Rig(fake_cell()).guard.settings
@@ -62,3 +66,41 @@ def test_a_persons_target_stays_within_reach_of_the_reference_and_a_policys_need
     policy, _ = ask(far)
     assert policy.position == far.position_m
     assert np.linalg.norm(policy.rotation) == pytest.approx(0.8)
+
+
+def led(position: tuple[float, float, float], turn: float) -> tuple[GuardState, list[Refusal]]:
+    """S7 with the reference this far from the arm, moving on, and the target there."""
+    refusals: list[Refusal] = []
+    arm = Rig(fake_cell()).arm
+    arm.connect()
+    goal = pose_add(shifted(POINTING_DOWN, position), (0.0, 0.0, 0.0, 0.0, 0.0, turn))
+    state = resting_at(GuardState(), POINTING_DOWN)
+    target = target_at(state, goal.position_m, (0.0, 0.0, turn))
+    motion = state.translation._replace(motion=Motion(goal.position_m), target=goal.position_m)
+    turning = state.rotation._replace(motion=Motion((0.0, 0.0, turn)), target=(0.0, 0.0, turn))
+    state = state._replace(translation=motion, rotation=turning, target=target)
+    return limit_lead(SETTINGS, state, arm.read(), refusals), refusals
+
+
+def test_s7_each_group_is_brought_back_by_itself_and_says_by_how_much():
+    for position, turn, lead, limit in (
+        ((0.05, 0.0, 0.0), 0.0, 0.05, LIMITS.max_lead_m),
+        ((0.0, 0.0, 0.0), 0.4, 0.4, LIMITS.max_lead_rad),
+    ):
+        state, refusals = led(position, turn)
+        (refusal,) = refusals
+        assert (refusal.limit, refusal.amount) == ("S7", pytest.approx(lead - TRIP * limit, abs=1e-3))
+        moved = np.subtract(state.target.position, POINTING_DOWN.position_m) if turn == 0.0 else state.target.rotation
+        assert np.linalg.norm(moved) == pytest.approx(RETREAT * limit, rel=1e-6)
+    state, refusals = led((0.001, 0.0, 0.0), 0.01)
+    assert refusals == []
+
+
+def test_s7_what_is_brought_back_towards_an_arm_outside_stays_inside():
+    refusals: list[Refusal] = []
+    wall = at(BOX.max_m[0] - INSET_M)
+    state = resting_at(GuardState(), wall)
+    arm = replace(Rig(fake_cell()).arm.read(), T_base_ee=at(BOX.max_m[0] + 0.2))
+    state = limit_lead(SETTINGS, state, arm, refusals)
+    assert [refusal.limit for refusal in refusals] == ["S7"]
+    assert state.target.position[0] <= BOX.max_m[0] - INSET_M + 1e-12

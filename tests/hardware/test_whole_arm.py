@@ -200,6 +200,8 @@ def test_dexterity_may_fall_to_the_pace_that_was_chosen_and_no_further(arm):
 
 
 def test_a_slower_pace_changes_speeds_alone():
+    assert list(PACES) == sorted(set(PACES), reverse=True)
+    assert (PACES[0], PACES[-1]) == (1.0, 0.1)
     settings = Guard(CELL).settings
     for (translation, rotation), pace in zip(settings.paces, PACES, strict=True):
         for ours, full in ((translation, settings.translation), (rotation, settings.rotation)):
