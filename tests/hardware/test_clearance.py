@@ -68,6 +68,32 @@ def test_one_that_is_sent_along_the_table_and_into_it_goes_along_it():
     assert rig.positions[:, 2].min() >= LOWEST_M
 
 
+@pytest.mark.parametrize("lean", [0.0, 1.2])
+def test_one_that_is_at_the_table_already_goes_along_it(lean):
+    """Even while it may not turn as it is asked to (S33); until it is held for pushing (S29)."""
+    low = LOW._replace(position_m=(0.4, 0.0, LOWEST_M + 0.012))
+    rig = Rig(cell(), pose=low).engage()
+    drive(rig, pose_add(low, (0.0, 0.0, 0.0, 0.0, lean, 0.0)), 150)
+    start = rig.trace[-1].reference.T_base_ee
+    executed = drive(rig, pose_add(shifted(start, (0.0, 0.12, -0.05)), (0.0, 0.0, 0.0, 0.0, 0.5 * lean, 0.0)), 250)
+    assert refused(rig, "S32")
+    assert executed.reference.T_base_ee.position_m[1] > 0.035
+    assert tilt(executed) <= rig.limits.max_tilt_rad
+
+
+def test_sent_once_into_a_corner_it_comes_to_rest_and_wants_nothing_more():
+    wall = Plane((-1.0, 0.0, 0.0), -0.62)
+    corner = LOW._replace(position_m=(0.55, 0.0, LOWEST_M + 0.01))
+    found = cell()
+    rig = Rig(replace(found, planes={**found.planes, "wall": wall}), pose=corner).engage()
+    rig.ask(shifted(corner, (0.1, 0.0, -0.1)))
+    rig.tick(300)
+    assert refused(rig, "S32")
+    assert rig.guard.mode is GuardMode.RUNNING
+    assert rig.guard.at_rest
+    assert rig.trace[-1].target.position_m == pytest.approx(rig.trace[-1].reference.T_base_ee.position_m)
+
+
 def turned(executed: ExecutedCommand, axis: int) -> float:
     """How far the hand has turned about a base axis since it pointed down."""
     return pose_delta(POINTING_DOWN, executed.reference.T_base_ee)[3 + axis]

@@ -16,6 +16,7 @@ from hardware.guard_state import Counts, GuardState
 from hardware.guard_watch import watch, watch_disarmed
 from hardware.interfaces import ArmCommand, GuardMode, Pose, Source
 from hardware.mux import MuxState, newest
+from hardware.posture import Presence
 from tests.hardware.rig import NAN_POSE, Rig, fake_cell, running
 
 PERIOD_S = 0.01
@@ -68,6 +69,8 @@ def test_another_actor_and_another_arms_stop_are_over_by_one():
     state = GuardState(actor=3)
     assert excess("S24", rig, 0.0, state, link=LinkHealth(actor=4)) == 1.0
     assert excess("S24", rig, 0.0, state, link=LinkHealth(actor=3)) == 0.0
+    assert excess("S30", rig, 0.0, state, neighbours=(Presence(), Presence(holds=True))) == 1.0
+    assert excess("S30", rig, 0.0, state, neighbours=(Presence(),)) == 0.0
 
 
 def test_s1_numbers_that_are_not_finite_are_over_by_one_and_the_streams_begin_anew():

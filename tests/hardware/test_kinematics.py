@@ -13,6 +13,7 @@ from hardware.arm_model import load_arm_model
 from hardware.geometry import IDENTITY_POSE, matrix_from_pose, pose_inverse, pose_multiply, quat_from_rotvec
 from hardware.interfaces import Pose
 from hardware.kinematics import Chain, Frame, Joint, jacobian
+from hardware.toml_dataclass import ConfigError, from_table
 from sim.world import World
 
 MODEL = load_arm_model("fr3")
@@ -126,3 +127,13 @@ def test_a_right_angle_is_one_to_the_last_bit():
     assert (frame.x, frame.y, frame.z) == ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
     _, frame, _ = Chain([replace(joint, alpha_rad=0.3)], IDENTITY_POSE).frames([0.0])
     assert frame.y == (0.0, cos(0.3), sin(0.3))
+
+
+@pytest.mark.parametrize(("speed", "allowed"), [(0.0, False), (-1.0, False), (1e-3, True), (0.5, True)])
+def test_a_joint_that_a_file_describes_must_be_able_to_move(speed, allowed):
+    table = {"a_m": 0.0, "alpha_rad": 0.0, "d_m": 0.3, "min_rad": -1.0, "max_rad": 1.0, "max_speed_rad_s": speed}
+    if allowed:
+        assert from_table(Joint, table, "arm.toml").max_speed_rad_s == speed
+    else:
+        with pytest.raises(ConfigError, match="max_speed_rad_s"):
+            from_table(Joint, table, "arm.toml")
