@@ -17,12 +17,16 @@ LIMITS = Limits()
 MOUNT = Pose((0.3, -0.2, 0.1), (0.0, 0.0, np.sin(0.4), np.cos(0.4)))
 HELD = HeldCapsule((0.0, 0.0, 0.0), (0.0, 0.02, 0.11), 0.01)
 MODEL = load_arm_model("fr3")
-BODY = ArmBody(MODEL, MOUNT, (HELD,), LIMITS)
 CHAIN = Chain(MODEL.joints, MODEL.tip, MOUNT)
 READY = np.array((0.0, 0.2, 0.0, -2.2, 0.0, 2.4, 0.7854))
 SPEEDS = LIMITS.max_joint_speed_share * np.array([joint.max_speed_rad_s for joint in MODEL.joints])
 PER_SPEED = 1.0 / np.repeat([LIMITS.max_speed_m_s, LIMITS.max_angular_speed_rad_s], 3)
 STEP = 1e-5
+
+
+def body() -> ArmBody:
+    """Made anew, so that what it prepares is judged too."""
+    return ArmBody(MODEL, MOUNT, (HELD,), LIMITS)
 
 
 def tip(joints: np.ndarray) -> Pose:
@@ -44,7 +48,7 @@ def scaled(jacobian: np.ndarray) -> np.ndarray:
 
 
 def view_at(joints: np.ndarray) -> View:
-    return BODY.view(tuple(joints.tolist()), pose_multiply(inverted(MOUNT), tip(joints)))
+    return body().view(tuple(joints.tolist()), pose_multiply(inverted(MOUNT), tip(joints)))
 
 
 def inverted(pose: Pose) -> Pose:
@@ -93,13 +97,13 @@ def test_the_view_says_where_the_end_effector_is_by_either_account():
 def test_a_posture_is_where_the_inverse_leads_with_the_end_effector_where_it_was_asked():
     view = view_at(READY)
     rest = pose_add(view.ee, (0.01, -0.02, 0.015, 0.03, -0.02, 0.05))
-    posture = BODY.posture(view, pose_multiply(inverted(MOUNT), rest))
+    posture = body().posture(view, pose_multiply(inverted(MOUNT), rest))
     delta = np.array(pose_delta(view.ee, rest))
     assert posture.joints_rad == pytest.approx(READY + view.inverse @ delta)
     assert pose_delta(posture.ee.pose, rest) == pytest.approx((0.0,) * 6, abs=1e-9)
     assert posture.dexterity == pytest.approx(view_at(np.array(posture.joints_rad)).dexterity)
     frames = [*CHAIN.frames(posture.joints_rad)[:-1], posture.ee]
-    for part, capsule in zip(BODY.parts, posture.capsules, strict=True):
+    for part, capsule in zip(body().parts, posture.capsules, strict=True):
         assert capsule.a == pytest.approx(frames[part.frame].point(part.start_m))
         assert capsule.b == pytest.approx(frames[part.frame].point(part.end_m))
         assert capsule.radius == part.radius_m
@@ -107,12 +111,12 @@ def test_a_posture_is_where_the_inverse_leads_with_the_end_effector_where_it_was
 
 def test_its_presence_is_the_arm_now_and_then_the_hand_apart():
     view = view_at(READY)
-    rest = BODY.posture(view, pose_multiply(inverted(MOUNT), pose_add(view.ee, (0.05, 0.0, 0.0, 0.0, 0.0, 0.0))))
-    presence = BODY.presence(view, rest)
-    hands = sum(part.frame == BODY.ee_frame for part in BODY.parts)
-    assert (len(presence.hand), len(presence.arm)) == (2 * hands, 2 * (len(BODY.parts) - hands))
+    rest = body().posture(view, pose_multiply(inverted(MOUNT), pose_add(view.ee, (0.05, 0.0, 0.0, 0.0, 0.0, 0.0))))
+    presence = body().presence(view, rest)
+    hands = sum(part.frame == body().ee_frame for part in body().parts)
+    assert (len(presence.hand), len(presence.arm)) == (2 * hands, 2 * (len(body().parts) - hands))
     assert set(presence.hand) | set(presence.arm) >= set(rest.capsules)
-    now = BODY.posture(view, pose_multiply(inverted(MOUNT), view.ee))
+    now = body().posture(view, pose_multiply(inverted(MOUNT), view.ee))
     near = [min(np.linalg.norm(np.subtract(c.a, d.a)) for d in (*presence.hand, *presence.arm)) for c in now.capsules]
     assert max(near) < 1e-9
     assert np.subtract(*presence.points[::-1]) == pytest.approx((0.05, 0.0, 0.0), abs=1e-9)
@@ -120,23 +124,23 @@ def test_its_presence_is_the_arm_now_and_then_the_hand_apart():
 
 
 def test_the_hand_reaches_as_far_as_the_farthest_of_what_it_holds():
-    own = [part for part in BODY.parts if part.frame == BODY.ee_frame]
+    own = [part for part in body().parts if part.frame == body().ee_frame]
     ends = [np.linalg.norm(end) + part.radius_m for part in own for end in (part.start_m, part.end_m)]
-    assert BODY.hand_reach_m == pytest.approx(max(ends))
-    assert BODY.hand_reach_m > min(ends)
+    assert body().hand_reach_m == pytest.approx(max(ends))
+    assert body().hand_reach_m > min(ends)
 
 
 def test_links_move_as_fast_as_their_frames_say():
     """Origin and turn of each link's frame after a small motion of the joints, against :meth:`ArmBody.link_motion`."""
-    rng, step, body = np.random.default_rng(11), 1e-6, BODY
-    extents = {part.frame: 0.0 for part in body.parts if 0 < part.frame < body.ee_frame}
-    for part in body.parts:
+    rng, step, arm = np.random.default_rng(11), 1e-6, ArmBody(MODEL, MOUNT, (HELD,), LIMITS)
+    extents = {part.frame: 0.0 for part in arm.parts if 0 < part.frame < arm.ee_frame}
+    for part in arm.parts:
         if part.frame in extents:
             reach = max(np.linalg.norm(part.start_m), np.linalg.norm(part.end_m)) + part.radius_m
             extents[part.frame] = max(extents[part.frame], reach)
     for _ in range(20):
         joints, moves = READY + rng.uniform(-0.7, 0.7, 7), rng.normal(size=(7, 3))
-        motion = body.link_motion(view_at(joints), moves)
+        motion = arm.link_motion(view_at(joints), moves)
         for column in range(3):
             before, after = (view_at(joints + s * step * moves[:, column]).frames for s in (-1.0, 1.0))
             for link in range(1, 8):
@@ -155,7 +159,7 @@ def test_the_predicted_posture_brings_the_hand_there_and_the_links_nearly():
         if view.dexterity < 0.5:
             continue
         goal = pose_add(view.ee, tuple((rng.uniform(-1, 1, 6) * ([0.015] * 3 + [0.05] * 3)).tolist()))
-        posture = BODY.posture(view, pose_multiply(inverted(MOUNT), goal))
+        posture = body().posture(view, pose_multiply(inverted(MOUNT), goal))
         assert np.allclose(posture.ee.origin, goal.position_m, atol=1e-12)
         reached = view_at(np.array(posture.joints_rad)).ee
         assert np.linalg.norm(np.subtract(reached.position_m, goal.position_m)) < 0.002

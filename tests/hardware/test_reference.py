@@ -187,3 +187,30 @@ def test_a_planner_that_finds_nothing_says_so(monkeypatch):
     monkeypatch.setattr(planner, "_ruckig", Lost())
     with pytest.raises(r.PlanningError, match="found no trajectory"):
         planner.follow(at_rest(), (0.1, 0.0, 0.0), TRANSLATION.normal)
+
+
+@given(vector.map(lambda v: tuple(1.8 * x for x in v)), vector.map(lambda v: tuple(3.6 * x for x in v)))
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_rotvec_near_takes_the_nearer_of_the_two_turns_about_its_axis(rotvec, near):
+    anchor = quat_from_rotvec((0.3, -0.2, 0.5))
+    quat = tuple((Rotation.from_rotvec(rotvec) * Rotation.from_quat(anchor)).as_quat().tolist())
+    found = r.rotvec_near(quat, anchor, near)
+    same = Rotation.from_rotvec(found).inv() * Rotation.from_rotvec(rotvec)
+    assert same.magnitude() == pytest.approx(0.0, abs=1e-7)
+    one = Rotation.from_rotvec(rotvec).as_rotvec()
+    angle = np.linalg.norm(one)
+    turns = [one] if angle < 1.0 else [one, one * (1.0 - 2.0 * pi / angle)]
+    assert np.linalg.norm(np.subtract(found, near)) == pytest.approx(
+        min(np.linalg.norm(turn - near) for turn in turns), abs=1e-7
+    )
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 3e-5, 9.9e-5, 1.01e-4, 0.3, 2.5])
+def test_angular_velocity_is_exact_for_small_and_large_turns(angle):
+    """w = rate + b v x rate + c v x (v x rate), with the coefficients of the exponential map's derivative."""
+    axis, rate = np.array((0.6, -0.64, 0.48)), np.array((0.3, 0.5, -0.2))
+    v = angle * axis
+    b = 2.0 * np.sin(0.5 * angle) ** 2 / angle**2 if angle else 0.5
+    c = (angle - np.sin(angle)) / angle**3 if angle > 1e-6 else 1.0 / 6.0
+    expected = rate + b * np.cross(v, rate) + c * np.cross(v, np.cross(v, rate))
+    assert r.angular_velocity(tuple(v.tolist()), tuple(rate.tolist())) == pytest.approx(expected, rel=1e-11, abs=1e-12)
