@@ -214,3 +214,11 @@ def test_angular_velocity_is_exact_for_small_and_large_turns(angle):
     c = (angle - np.sin(angle)) / angle**3 if angle > 1e-6 else 1.0 / 6.0
     expected = rate + b * np.cross(v, rate) + c * np.cross(v, np.cross(v, rate))
     assert r.angular_velocity(tuple(v.tolist()), tuple(rate.tolist())) == pytest.approx(expected, rel=1e-11, abs=1e-12)
+
+
+def test_each_axis_arrives_as_soon_as_it_can():
+    planner = r.Planner()
+    alone = planner.follow(at_rest(), (0.01, 0.0, 0.0), TRANSLATION.normal).trajectory.duration
+    together = planner.follow(at_rest(), (0.01, 0.1, 0.0), TRANSLATION.normal).trajectory
+    assert together.duration > 1.5 * alone
+    assert together.at_time(alone)[0][0] == pytest.approx(0.01, abs=1e-9)

@@ -194,7 +194,7 @@ def test_dexterity_may_fall_to_the_pace_that_was_chosen_and_no_further(arm):
     view = seen(arm, READY)
     posture = arm.body.posture(view, view.ee)
     gaps = [1.0] * (len(arm.gap_labels) - 1)
-    for dexterity, change in ((0.8, 0.8 - 0.7), (0.6, 0.6 - 0.5), (0.12, 1.0)):
+    for dexterity, change in ((0.8, 0.8 - 0.7), (0.6, 0.6 - 0.5), (0.21, 0.21 - 0.15), (0.12, 1.0)):
         outlook = arm.outlook(view._replace(dexterity=dexterity), posture._replace(dexterity=9.0), gaps, ((), ()))
         assert outlook.granted[3] == pytest.approx(change)
 
@@ -242,3 +242,24 @@ def test_s30_arms_keep_their_distance_and_hands_theirs_outside_the_zone_where_th
         met = min(least(arm, other) - needed, max(least(hand, other) - needed, depth))
         assert gap(zone, hand=(other,), points=inside) == pytest.approx(met)
     assert gap(zone) == pytest.approx(0.1 - needed)
+
+
+@pytest.mark.parametrize("approach", [(0.0, 0.0, -1.0), (0.6, 0.0, -0.8), (0.0, 0.6, -0.8), (0.48, 0.64, 0.6)])
+def test_s33_the_tilt_is_the_angle_to_the_tasks_approach(arm, approach):
+    limits = Limits()
+    leaning = WholeArm(arm.body, {}, TaskArea(approach=approach), None, limits)
+    view = seen(arm, READY)
+    posture = arm.body.posture(view, pose_add(view.ee, (0.0, 0.0, 0.0, 0.2, -0.3, 0.4)))
+    index = [label.limit for label in leaning.gap_labels].index("S33")
+    tilt = np.arccos(np.clip(np.dot(posture.ee.z, approach), -1.0, 1.0))
+    assert leaning.gaps(posture)[index] == pytest.approx(limits.max_tilt_rad - 0.02 - tilt)
+
+
+def test_s30_of_several_neighbours_the_nearest_counts(arm):
+    view = seen(arm, READY)
+    posture = arm.body.posture(view, view.ee)
+    x, y, z = view.ee.position_m
+    near, far = (Presence(arm=(Capsule((x, y, z + up), (x, y, z + up), 0.02),)) for up in (0.05, 0.5))
+    gaps = [arm.gaps(posture, those)[-1] for those in ((near,), (far,), (near, far), (far, near))]
+    assert gaps[0] < gaps[1]
+    assert gaps[2] == gaps[3] == gaps[0]
