@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from hardware.geometry import pose_add, pose_delta, pose_multiply, quat_inverse,
 from hardware.interfaces import Pose
 from hardware.kinematics import Chain
 from hardware.limits import Limits
+from hardware.posture import HELD as HELD_TOOL
 from hardware.posture import ArmBody, Presence, View
 from hardware.surroundings import HeldCapsule
 
@@ -163,3 +166,9 @@ def test_the_predicted_posture_brings_the_hand_there_and_the_links_nearly():
         assert np.allclose(posture.ee.origin, goal.position_m, atol=1e-12)
         reached = view_at(np.array(posture.joints_rad)).ee
         assert np.linalg.norm(np.subtract(reached.position_m, goal.position_m)) < 0.002
+
+
+def test_what_is_held_may_touch_what_fingers_may_and_an_arm_without_a_hand_reaches_nowhere():
+    (held,) = (part for part in body().parts if part.name == HELD_TOOL)
+    assert held.tip
+    assert ArmBody(replace(MODEL, capsules=(), meetings=()), MOUNT, (), LIMITS).hand_reach_m == 0.0

@@ -7,7 +7,7 @@ from math import pi, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruckig import Result
 from scipy.spatial.transform import Rotation
@@ -68,6 +68,7 @@ def test_a_motion_that_cannot_be_planned_from_is_an_error(motion):
 
 
 @given(st.floats(-0.108, 0.108), st.floats(-0.577, 0.577))
+@example(0.05, 1.0)
 @quick
 def test_stop_distance_is_what_ruckig_brakes_in(speed, acceleration):
     track = r.Track(r.Motion((0.0, 0.0, 0.0), (speed, 0.0, 0.0), (acceleration, 0.0, 0.0)), (1.0, 0.0, 0.0), None, ())
