@@ -35,6 +35,7 @@ from benchmarks.mutation_page import SURVIVED, Explanations, score_table, surviv
 from benchmarks.mutation_tests import (
     ROOT,
     Test,
+    code_digest,
     digest,
     judge,
     path_of,
@@ -83,7 +84,7 @@ class Run:
         self.options = options
         self.modules = options.modules
         self.tests_digest = digest(*test_files(), *sorted((ROOT / "tests/hardware").glob("rig*.py")))
-        self.sources = {module: digest(path_of(module)) for module in self.modules}
+        self.sources = {module: code_digest(module) for module in self.modules}
         self.explained = Explanations()
         self.results = self._known()
         self._running: dict[int, tuple[str, Mutant, float, int]] = {}

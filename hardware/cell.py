@@ -18,6 +18,7 @@ from hardware.device_settings import CameraSettings, ControllerSettings, TeleopS
 from hardware.interfaces import Vector3
 from hardware.limits import Limits
 from hardware.posture import ArmBody
+from hardware.reference import rotation_profiles, translation_profiles
 from hardware.surroundings import Mount, TaskArea
 from hardware.toml_dataclass import ConfigError, from_table, nearest, number, read_toml
 from hardware.whole_arm import WholeArm
@@ -109,6 +110,11 @@ class Cell:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limits", {"collaborative": Limits(), **self.limits})
+        for name, limits in self.limits.items():
+            try:
+                translation_profiles(limits, self.guard_period_s), rotation_profiles(limits, self.guard_period_s)
+            except ValueError as error:
+                raise ValueError(f"limits.{name}: {error}") from None
 
     @property
     def guard_period_s(self) -> float:

@@ -144,7 +144,7 @@ def _follow(settings: GuardSettings, state: GuardState, now: float) -> GuardStat
     engaging = now - state.engaged_s < settings.limits.engage_time_s - 1e-9
     profiles, turns = settings.paces[state.pace]
     profile = profiles.engage if engaging else profiles.reset if state.resetting else profiles.normal
-    turn = turns.engage if engaging else turns.normal
+    turn = turns.engage if engaging else turns.normal  # S27 slows the hand's way, not its turning.
     try:
         translation = settings.planner.follow(state.translation, state.target.position, profile)
         rotation = settings.planner.follow(state.rotation, state.target.rotation, turn)

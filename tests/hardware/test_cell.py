@@ -56,6 +56,10 @@ def test_a_profile_changes_what_it_names_and_nothing_else(tmp_path):
         ),
         ("[cameras.wrist]\nserail = '1'\n", "cameras.wrist: unknown key 'serail'; did you mean 'serial'"),
         ("[teleop]\nzzz = 1\n", "unknown key 'zzz'; allowed: axes, buttons, dead_band, device"),
+        (
+            "[limits.x]\nmax_lead_m = 0.001\nmax_acceleration_m_s2 = 2.0\n",
+            "lab.toml: limits.x: no speed is left at which the reference stops within 0.001 of an arm that is blocked",
+        ),
         ("[limits.x]\nmax_speed_m_s = 0\n", "max_speed_m_s is 0; it must be above 0 and at most 1.7"),
         ("[limits.x]\nmax_speed_m_s = 9.5\n", "max_speed_m_s is 9.5; it must be above 0 and at most 1.7"),
         ("[limits.x]\nmax_speed_m_s = nan\n", "max_speed_m_s is nan; it must be a finite number"),
