@@ -50,7 +50,7 @@ def run_one(task: str, preset: str, seed: int, runs: Path, env_steps: int | None
     print(f"running {result.stem}", file=sys.stderr, flush=True)
     length = () if env_steps is None else ("--env-steps", env_steps)
     what = ("--task", task, "--preset", preset, "--seed", seed, "--out", out)
-    summary = robot_rl("demo", *what, "--no-video", *length)
+    summary = robot_rl("demo", *what, "--no-video", "--until-in-a-row", 0, *length)
     result.parent.mkdir(exist_ok=True)
     result.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 

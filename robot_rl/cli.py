@@ -150,6 +150,8 @@ def jsonable(value: Any) -> Any:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_short, value)) or "–"
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -155,7 +155,7 @@ class Evaluate(Command):
 
     def run(self) -> Mapping[str, Any]:
         from robot_rl.demonstrations import require_fit
-        from robot_rl.evaluate import evaluate, evaluate_in_processes
+        from robot_rl.evaluate import EvaluationProcesses, evaluate
         from robot_rl.failures import drop_pictures
         from robot_rl.policy import Interface, load_policy
         from robot_rl.report import DECLARED, FAILURES
@@ -178,7 +178,7 @@ class Evaluate(Command):
         finally:
             env.close()
         if not self.alone:
-            result = evaluate_in_processes(self.policy, spec, *how, self.workers, self.base, pictures=pictures)
+            result = EvaluationProcesses(self.policy, spec, *how, self.workers, self.base, pictures=pictures).result()
         found = evaluation_summary(result)
         if self.out is not None:
             name = "policy_stochastic" if self.stochastic else "policy"

@@ -170,6 +170,8 @@ class TrainConfig:
     """``rl``: the off-policy learner. ``cloning``: BC, and with a person HG-DAgger."""
     env_steps: int = 10_000
     """Environment steps of the run."""
+    until_in_a_row: int = 0
+    """The run ends earlier once the policy by itself has succeeded in so many episodes in a row; 0: never."""
     warmup: Literal["random", "base"] = "base"
     """Who acts in the first steps: uniform random actions, or the cloned base."""
     warmup_steps: int = 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -130,52 +131,70 @@ def run_shard(shard: Shard) -> Evaluation:
     return evaluate(env, spec, policy, shard.episodes, shard.seed, shard.deterministic, first, pictures)
 
 
-def evaluate_in_processes(
-    policy: Path | str,
-    spec: EnvSpec,
-    episodes: int,
-    seed: int,
-    deterministic: bool = True,
-    workers: int = 2,
-    base: str = "",
-    pictures: Path | None = None,
-) -> Evaluation:
-    """:func:`evaluate` of a saved policy (or ``"blind"``), split over processes; the person and the success classifier
-    are taken out of ``spec``: the task itself says what succeeded. ``base`` as :func:`~robot_rl.policy.load_policy`,
-    ``pictures`` as :func:`evaluate`; what an earlier test left there is removed.
+class EvaluationProcesses:
+    """:func:`evaluate` of a saved policy (or ``"blind"``), begun at once and split over processes. The person and the
+    success classifier are taken out of ``spec``: the task itself says what succeeded. ``base`` as
+    :func:`~robot_rl.policy.load_policy`, ``pictures`` as :func:`evaluate`; what an earlier test left there is removed.
+    ``niceness`` 19 lets all else that the machine has to do go first.
 
     Stochastic results depend on how the episodes are split, deterministic ones do not.
     """
-    kwargs = {k: v for k, v in spec.kwargs.items() if k not in ("person", "takeover", "classifier")}
-    text = json.dumps({"id": spec.id, "kwargs": kwargs})
-    workers = max(1, min(workers, episodes))
-    bounds = np.linspace(0, episodes, workers + 1).astype(int)
-    if pictures is not None:
-        drop_pictures(pictures)
-    running = []
-    for first, last in pairwise(bounds):
-        command = [sys.executable, "-m", "robot_rl.evaluate", "--policy", str(policy), "--spec", text]
-        command += ["--episodes", str(last - first), "--first-episode", str(first), "--seed", str(seed)]
-        command += ["--deterministic" if deterministic else "--no-deterministic", "--base", base]
-        command += [] if pictures is None else ["--pictures", str(pictures)]
-        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-    outcomes: list[bool] = []
-    lengths: list[int] = []
-    failures: list[Failure] = []
-    hz = 0.0
-    for process in running:
-        out, err = process.communicate()
-        if process.returncode != 0:
-            cause = err.strip().splitlines()[-1] if err.strip() else "no output"
-            raise RuntimeError(f"an evaluation process failed: {cause}")
-        part = json.loads(out.strip().splitlines()[-1])
-        outcomes += part["outcomes"]
-        lengths += part["lengths"]
-        failures += [Failure(**failure) for failure in part["failures"]]
-        hz = part["control_hz"]
-    if pictures is not None:
-        drop_pictures(pictures, failures[:SHOWN])
-    return replace(Evaluation.of(outcomes, lengths, hz, deterministic), failures=tuple(failures))
+
+    def __init__(
+        self,
+        policy: Path | str,
+        spec: EnvSpec,
+        episodes: int,
+        seed: int,
+        deterministic: bool = True,
+        workers: int = 2,
+        base: str = "",
+        pictures: Path | None = None,
+        niceness: int = 0,
+    ):
+        kwargs = {k: v for k, v in spec.kwargs.items() if k not in ("person", "takeover", "classifier")}
+        text = json.dumps({"id": spec.id, "kwargs": kwargs})
+        workers = max(1, min(workers, episodes))
+        bounds = np.linspace(0, episodes, workers + 1).astype(int)
+        if pictures is not None:
+            drop_pictures(pictures)
+        self._deterministic, self._pictures = deterministic, pictures
+        self.processes: list[subprocess.Popen[str]] = []
+        for first, last in pairwise(bounds):
+            command = [sys.executable, "-m", "robot_rl.evaluate", "--policy", str(policy), "--spec", text]
+            command += ["--episodes", str(last - first), "--first-episode", str(first), "--seed", str(seed)]
+            command += ["--deterministic" if deterministic else "--no-deterministic", "--base", base]
+            command += [] if pictures is None else ["--pictures", str(pictures)]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.processes.append(process)
+            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+
+    def result(self) -> Evaluation:
+        """Wait for it. RuntimeError where one of the processes failed."""
+        outcomes: list[bool] = []
+        lengths: list[int] = []
+        failures: list[Failure] = []
+        hz = 0.0
+        for process in self.processes:
+            out, err = process.communicate()
+            if process.returncode != 0:
+                cause = err.strip().splitlines()[-1] if err.strip() else "no output"
+                raise RuntimeError(f"an evaluation process failed: {cause}")
+            part = json.loads(out.strip().splitlines()[-1])
+            outcomes += part["outcomes"]
+            lengths += part["lengths"]
+            failures += [Failure(**failure) for failure in part["failures"]]
+            hz = part["control_hz"]
+        if self._pictures is not None:
+            drop_pictures(self._pictures, failures[:SHOWN])
+        return replace(Evaluation.of(outcomes, lengths, hz, self._deterministic), failures=tuple(failures))
+
+    def stop(self) -> None:
+        """End what still runs. Safe to call at any time, and twice."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
 
 if __name__ == "__main__":

@@ -111,7 +111,9 @@ class FalsePositiveAlarm:
         self._unconfirmed: deque[bool] = deque(maxlen=window)
 
     def rings(self, episode: Episode) -> bool:
-        """Take note of a finished episode; whether a person should look now."""
+        """Take note of a finished episode; whether a person should look now. One that was thrown away says nothing."""
+        if episode.discarded:
+            return False
         last = episode.steps[-1]
         if last.success and last.reward_inputs.get("key", 0.0) > 0:
             self._unconfirmed.clear()

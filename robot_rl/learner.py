@@ -70,8 +70,9 @@ class Learner:
 
     @property
     def enough(self) -> bool:
-        """Whether the run has all of its steps."""
-        return self.tally.env_steps >= self.config.env_steps
+        """Whether the run has all of its steps, or has succeeded often enough in a row."""
+        until = self.config.until_in_a_row
+        return self.tally.env_steps >= self.config.env_steps or 0 < until <= self.tally.most_in_a_row
 
     def start(self) -> None:
         """The run's time runs from here."""
@@ -89,6 +90,8 @@ class Learner:
                 else:
                     self.learn_episode(steps, record)
                     self.tally.add(steps)
+                    if self.tally.in_a_row == self.config.until_in_a_row > 0:
+                        self.say(f"{self.tally.in_a_row} successes in a row with nobody's help: that is enough")
                 self._ended = True
             return
         if here <= self._newest.get(key, (-1, -1)):
@@ -166,7 +169,7 @@ class Learner:
         if found:
             tensors, metadata = load_checkpoint(self.out / CHECKPOINTS)
             saved = to_dict(from_dict(TrainConfig, metadata["config"]))  # with defaults for what is newer than it
-            free: dict[str, Any] = {"env_steps": 0, "compute": {}}
+            free: dict[str, Any] = {"env_steps": 0, "until_in_a_row": 0, "compute": {}}
             mine, theirs = (json.loads(json.dumps({**c, **free})) for c in (to_dict(self.config), saved))
             if mine != theirs:
                 raise ValueError(

@@ -161,6 +161,7 @@ class TrainingProgress:
         elapsed = wall_s - self._began[1]
         parts = [f"{steps:,.0f}/{self.total_steps:,} steps"]
         parts.append(f"success {row['success']:.0%}" if row.get("autonomous_episodes", 1.0) else "success –")
+        parts += [f"{row['in_a_row']:.0f} in a row"] if row.get("in_a_row") else []
         parts.append(f"intervention {row['intervention_rate']:.0%}")
         if elapsed > 0 and steps > self._began[0]:
             parts.append(f"{(updates - self._first_updates) / elapsed:.0f} updates/s")

@@ -20,6 +20,9 @@ class Tally:
     successes: list[bool] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     human_steps: list[int] = field(default_factory=list)
+    in_a_row: int = 0
+    """Episodes up to the last, one after another, that the learned policy brought to success with nobody's help."""
+    most_in_a_row: int = 0
     env_steps: int = 0
     updates: int = 0
     reset_s: float = 0.0
@@ -41,6 +44,9 @@ class Tally:
         self.lengths.append(len(episode))
         self.human_steps.append(sum(step.source == Source.HUMAN for step in episode))
         self.held_steps += sum(step.source == Source.HOLD for step in episode)
+        by_itself = {step.source for step in episode} <= {Source.POLICY, Source.HOLD}
+        self.in_a_row = self.in_a_row + 1 if by_itself and episode[-1].success else 0
+        self.most_in_a_row = max(self.most_in_a_row, self.in_a_row)
 
     def robot_time(self) -> dict[str, float]:
         """What the robot did, and how long, s. Waits for updates are wall time: a twin's clock stands still then."""
@@ -92,4 +98,5 @@ class Tally:
             "intervention_rate": sum(h for _, _, h in last) / max(steps, 1),
             "episode_steps": steps / max(len(last), 1),
             "episodes": float(len(self.successes)),
+            "in_a_row": float(self.in_a_row),
         }

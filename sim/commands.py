@@ -6,7 +6,7 @@ Together with :mod:`sim.demo` the only place in ``sim`` that may import all of `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,9 @@ import tyro
 
 from robot_rl.command import Command, Configured, task_id, task_ids
 from robot_rl.console.door import LOOPBACK, Address
+
+ENOUGH = 40
+"""Successes in a row, nobody helping, after which a demo's training ends."""
 
 
 @dataclass(kw_only=True)
@@ -41,6 +44,13 @@ class Demo(Configured):
     sounds: bool = True
     """Interactive: the page beeps at start, takeover, success, failure and hold."""
     address: Annotated[Address, tyro.conf.arg(name="")] = LOOPBACK
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> Configured:
+        """The preset's, but training ends once the policy is reliable."""
+        given = super().defaults(arguments)
+        given.config = replace(given.config, until_in_a_row=ENOUGH)
+        return given
 
     def run(self) -> Mapping[str, Any]:
         if not self.scripted:

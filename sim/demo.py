@@ -1,6 +1,7 @@
 """``robot-rl demo``: from nothing to a tested policy in the twin, and a report of it.
 
 demonstrations → cloned base → reinforcement with the scripted person → test declared in advance → video, report.
+Base and blind script are tested beside the training, on whatever it leaves of the machine.
 Every stage leaves its result in the run's folder and is skipped where that result exists: an interrupted demo goes on.
 """
 
@@ -20,7 +21,7 @@ from robot_rl.commands import evaluation_summary
 from robot_rl.config import seeing
 from robot_rl.demonstrations import clone_base, collect_demos
 from robot_rl.episodes import EpisodeStore
-from robot_rl.evaluate import evaluate_in_processes
+from robot_rl.evaluate import EvaluationProcesses
 from robot_rl.metrics import TrainingProgress
 from robot_rl.report import DECLARED, FAILURES, write_report
 from robot_rl.rollout import EnvSpec
@@ -72,16 +73,7 @@ class DemoRun:
         base = self._timed(
             "base", lambda: clone_base(self.out / "base", self.alone, self.config.cloning, shown, self.seed)
         )
-        evaluations = {
-            "base": self._test("base", self.out / "base", True),
-            "blind": self._test("blind", "blind", True),
-        }
-        for name, label in (("base", "behaviour-cloned base"), ("blind", "blind script")):
-            say(f"{label}: {_in_words(evaluations[name])}")
-        tally = self._train(shown, base)
-        evaluations["policy"] = self._test("policy", self.out / "policy", True)
-        if self.config.method == "rl":
-            evaluations["policy_stochastic"] = self._test("policy_stochastic", self.out / "policy", False)
+        tally, evaluations = self._train_and_test(shown, base)
         say(f"trained policy, {options.test_episodes} new episodes: {_in_words(evaluations['policy'])}")
         if options.video:
             self._timed("video", self._film)
@@ -89,6 +81,25 @@ class DemoRun:
         (self.out / "summary.json").write_text(json.dumps(jsonable(summary), indent=1), encoding="utf-8")
         say(f"report: {write_report(self.out)}")
         return summary
+
+    def _train_and_test(self, shown: list[Episode], base: BasePolicy) -> tuple[Tally, dict[str, dict[str, Any]]]:
+        """Training, and the declared test: of base and blind script beside it, of the policy when it is done."""
+        beside = {
+            "base": self._begin_test("base", self.out / "base", niceness=19),
+            "blind": self._begin_test("blind", "blind", niceness=19),
+        }
+        try:
+            tally = self._train(shown, base)
+            evaluations = {name: self._outcome(name, test) for name, test in beside.items()}
+        finally:
+            for test in beside.values():
+                if test is not None:
+                    test.stop()
+        for name, label in (("base", "behaviour-cloned base"), ("blind", "blind script")):
+            say(f"{label}: {_in_words(evaluations[name])}")
+        for name in ("policy", "policy_stochastic") if self.config.method == "rl" else ("policy",):
+            evaluations[name] = self._outcome(name, self._begin_test(name, self.out / "policy"))
+        return tally, evaluations
 
     def summary(self, shown: list[Episode], tally: Tally, evaluations: Mapping[str, Any]) -> dict[str, Any]:
         """The figures of the run."""
@@ -139,18 +150,28 @@ class DemoRun:
                 )
             return train(self.out, self.watched, self.config, **given)
 
-    def _test(self, name: str, policy: Path | str, deterministic: bool) -> dict[str, Any]:
-        """The declared test of one policy, done once."""
-        path = self.out / "evaluations" / f"{name}.json"
-        if not path.exists():
-            options = self.options
-            pictures = self.out / FAILURES if name == "policy" else None
-            run = (policy, self.alone, options.test_episodes, self.seed, deterministic, options.workers)
-            result = self._timed(f"test of {name}", lambda: evaluate_in_processes(*run, pictures=pictures))
+    def _begin_test(self, name: str, policy: Path | str, niceness: int = 0) -> EvaluationProcesses | None:
+        """The declared test of one policy; None where it was done before. A nice one is content with one process."""
+        if self._tested(name).exists():
+            return None
+        options = self.options
+        run = (policy, self.alone, options.test_episodes, self.seed, name != "policy_stochastic")
+        workers = 1 if niceness else options.workers
+        pictures = self.out / FAILURES if name == "policy" else None
+        return EvaluationProcesses(*run, workers, pictures=pictures, niceness=niceness)
+
+    def _outcome(self, name: str, test: EvaluationProcesses | None) -> dict[str, Any]:
+        """What came of the test that :meth:`_begin_test` began; waits for it."""
+        path = self._tested(name)
+        if test is not None:
+            result = self._timed(f"test of {name}", test.result)
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(jsonable(evaluation_summary(result))), encoding="utf-8")
         loaded: dict[str, Any] = json.loads(path.read_text())
         return loaded
+
+    def _tested(self, name: str) -> Path:
+        return self.out / "evaluations" / f"{name}.json"
 
     def _film(self) -> None:
         try:

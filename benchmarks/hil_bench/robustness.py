@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.hil_bench.tasks import TASKS
 from robot_rl.command import task_id
-from robot_rl.evaluate import evaluate_in_processes
+from robot_rl.evaluate import EvaluationProcesses
 from robot_rl.rollout import EnvSpec
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -38,7 +38,7 @@ def changes_of(task: str) -> dict[str, dict[str, Any]]:
 
 def success_in(changes: Mapping[str, Any], policy: Path, task: str, seed: int, episodes: int) -> float:
     """Share of ``episodes`` of the test that ``policy`` does by itself in the changed twin."""
-    return evaluate_in_processes(policy, EnvSpec(task_id(task), changes), episodes, seed, workers=1).success
+    return EvaluationProcesses(policy, EnvSpec(task_id(task), changes), episodes, seed, workers=1).result().success
 
 
 def table(results: Iterable[Mapping[str, Any]]) -> str:

@@ -172,3 +172,9 @@ def test_preset_is_found_wherever_it_stands(arguments: Sequence[str], name: str 
 def test_tasks_are_reached_by_the_names_the_twin_registers() -> None:
     ids = task_ids()
     assert ids["peg_insertion"].startswith("sim:") and ids["peg_insertion"].endswith("PegInsertion-v0")
+
+
+def test_lists_are_shown_as_people_write_them() -> None:
+    assert cli.describe({"made": [Path("a"), Path("b")], "none": [], "rate": 0.12345}) == (
+        "made  a, b\nnone  –\nrate  0.1235"
+    )

@@ -15,7 +15,7 @@ from hardware.interfaces import Source
 from robot_rl.bc import MlpPolicy, train_cloned_policy
 from robot_rl.config import CloningConfig
 from robot_rl.env import RobotEnv
-from robot_rl.evaluate import BlindPolicy, Evaluation, evaluate, evaluate_in_processes
+from robot_rl.evaluate import BlindPolicy, Evaluation, EvaluationProcesses, evaluate
 from robot_rl.failures import OUT_OF_TIME, SHOWN, endings, last_picture, picture_of
 from robot_rl.foreign import ForeignEnv
 from robot_rl.policy import Interface, save_policy
@@ -68,7 +68,7 @@ def test_processes_and_one_after_the_other_agree_to_the_step(clone: tuple[MlpPol
     """Also where the run's environment had a person: they are taken out, not only told to rest."""
     policy, folder = clone
     alone = evaluate(REACH.make(), REACH, policy, 5, seed=4)
-    assert evaluate_in_processes(folder, WATCHED, 5, seed=4, workers=2) == alone
+    assert EvaluationProcesses(folder, WATCHED, 5, seed=4, workers=2).result() == alone
     assert alone.success >= 0.6 and len(set(alone.lengths)) > 1, "episodes all alike would prove nothing"
 
 
@@ -122,7 +122,7 @@ def test_the_blind_script_arrives_where_it_was_told_the_goal_is() -> None:
     env = REACH.make()
     blind = evaluate(env, REACH, BlindPolicy(env), 3)
     assert blind.success == 1.0 and blind.cycle_s == pytest.approx(np.median(blind.lengths) / 10.0)
-    assert evaluate_in_processes("blind", REACH, 3, seed=0, workers=3) == blind
+    assert EvaluationProcesses("blind", REACH, 3, seed=0, workers=3).result() == blind
 
 
 def test_an_environment_without_a_blind_script_says_so() -> None:
@@ -132,7 +132,7 @@ def test_an_environment_without_a_blind_script_says_so() -> None:
 
 def test_a_process_that_fails_is_named_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no policy in") as caught:
-        evaluate_in_processes(tmp_path, REACH, 2, seed=0, workers=1)
+        EvaluationProcesses(tmp_path, REACH, 2, seed=0, workers=1).result()
     assert "\n" not in str(caught.value)
 
 
@@ -163,7 +163,7 @@ def test_pictures_of_failures_change_nothing_and_are_the_first_ones(
     failed = [failure.episode for failure in without.failures]
     assert 0 < len(failed) < 8
     (tmp_path / "0099.jpg").write_bytes(b"of an earlier test")
-    assert evaluate_in_processes(folder, short, 8, seed=4, workers=2, pictures=tmp_path) == without
+    assert EvaluationProcesses(folder, short, 8, seed=4, workers=2, pictures=tmp_path).result() == without
     try:
         views = short.make().task.views()  # type: ignore[union-attr]
     except RuntimeError as error:

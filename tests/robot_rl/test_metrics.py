@@ -81,8 +81,8 @@ def test_progress_says_success_interventions_speed_and_time_left() -> None:
     with TrainingProgress(1000, stream=out) as progress:
         row = {"success": 0.5, "intervention_rate": 0.25, "autonomous_episodes": 2.0}
         progress({"env_steps": 100, "updates": 0, "wall_s": 10.0, **row})
-        text = progress.describe({"env_steps": 200, "updates": 400, "wall_s": 20.0, **row})
-    assert text == "200/1,000 steps · success 50% · intervention 25% · 40 updates/s · ETA 1:20"
+        text = progress.describe({"env_steps": 200, "updates": 400, "wall_s": 20.0, "in_a_row": 3.0, **row})
+    assert text == "200/1,000 steps · success 50% · 3 in a row · intervention 25% · 40 updates/s · ETA 1:20"
     assert out.getvalue() == "training: 100/1,000 steps · success 50% · intervention 25%\n"
 
 

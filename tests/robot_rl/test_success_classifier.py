@@ -192,3 +192,5 @@ def test_the_alarm_rings_on_a_burst_that_nobody_confirmed():
     assert [alarm.rings(e) for e in (won, won, lost, lost, lost, lost, won)] == [False] * 7, (
         "it counts anew, and forgets"
     )
+    thrown = replace(won, discarded=True)
+    assert not any(alarm.rings(thrown) for _ in range(9)) and not alarm.rings(won), "what was thrown away says nothing"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,14 @@ def test_demonstrations_count_for_the_robot_and_for_the_person() -> None:
 def test_a_learner_that_knows_no_robot_says_nothing_of_its_time() -> None:
     figures = Tally(env_steps=10).figures([])
     assert figures["env_steps"] == 10 and "robot_minutes" not in figures and "training_robot_s" not in figures
+
+
+def test_a_row_is_of_successes_that_the_policy_had_by_itself() -> None:
+    tally, rows = Tally(), []
+    ended_well, helped = steps(Source.POLICY, Source.HOLD), steps(Source.POLICY, Source.HUMAN)
+    for episode in (helped, ended_well, ended_well, steps(Source.BASE), ended_well, steps(Source.POLICY)):
+        won = len(rows) != 5
+        tally.add([*episode[:-1], dataclasses.replace(episode[-1], success=won)])
+        rows.append(tally.in_a_row)
+    assert rows == [0, 1, 2, 0, 1, 0] and tally.most_in_a_row == 2
+    assert tally.recent()["in_a_row"] == 0

@@ -180,6 +180,24 @@ def test_a_fit_that_is_interrupted_is_done_again(tmp_path, shown, monkeypatch):
     assert again.learner.fits == 1
 
 
+def test_a_run_ends_when_the_policy_has_succeeded_often_enough_in_a_row(tmp_path, shown):
+    """And goes on from there where more is asked for."""
+    cloning, said = dataclasses.replace(CLONING, steps=400), []
+    config = dataclasses.replace(small("hg_dagger"), cloning=cloning, env_steps=600, dagger_every=5_000)
+    for wanted in (1, 2):
+        until = dataclasses.replace(config, until_in_a_row=wanted)
+        tally = train(tmp_path / "run", POINT, until, demos=shown[POINT.id], seed=3, say=said.append)
+        assert tally.env_steps < 600 and tally.successes[-wanted:] == [True] * wanted == [True] * tally.in_a_row
+        assert said[-1] == f"{wanted} successes in a row with nobody's help: that is enough"
+
+
+def test_what_the_base_succeeds_in_does_not_end_a_run(tmp_path, shown):
+    config = dataclasses.replace(small("rlpd"), env_steps=100, warmup_steps=100, until_in_a_row=1)
+    cloning = dataclasses.replace(CLONING, steps=400)
+    tally = run(tmp_path / "run", POINT, dataclasses.replace(config, cloning=cloning), shown[POINT.id])
+    assert any(tally.successes) and tally.env_steps == 100
+
+
 def test_a_run_with_other_settings_is_refused(tmp_path, shown):
     config = dataclasses.replace(small("rlpd"), env_steps=30)
     run(tmp_path / "run", POINT, config, shown[POINT.id])

@@ -11,6 +11,7 @@ import pytest
 
 from hardware.interfaces import Source
 from robot_rl import cli
+from robot_rl.evaluate import EvaluationProcesses
 from sim.demo_video import BADGES, caption
 
 SUMMARY = (
@@ -57,6 +58,27 @@ def test_a_finished_demo_only_reports_again(finished: Path, capsys: pytest.Captu
 def test_another_test_than_the_declared_one_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = demo(capsys, "--test-episodes", 3, "--no-video", "--out", finished)
     assert code == 2 and "declared another final test" in err and err.count("\n") == 2
+
+
+def test_an_interrupted_demo_leaves_no_test_running(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[EvaluationProcesses] = []
+
+    class Noted(EvaluationProcesses):
+        def __init__(self, *args: Any, **kwargs: Any):
+            super().__init__(*args, **kwargs)
+            begun.append(self)
+
+    def interrupted(*_: object, **__: object) -> None:
+        assert [process.poll() for test in begun for process in test.processes] == [None, None]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sim.demo.EvaluationProcesses", Noted)
+    monkeypatch.setattr("sim.demo.train", interrupted)
+    code, _, _ = demo(capsys, "--test-episodes", 200, "--no-video", "--out", tmp_path / "run")
+    assert code == 130 and len(begun) == 2
+    assert all(process.poll() is not None for test in begun for process in test.processes)
 
 
 def test_without_a_renderer_the_demo_says_what_to_install(
