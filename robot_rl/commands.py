@@ -87,7 +87,7 @@ class Train(FromDemonstrations, Configured):
         if self.classifier is not None:
             person["classifier"] = str(self.classifier)
             config, shown = self._judged(config, shown)
-        over_base = config.warmup == "base" or config.learner.actor != "gaussian"
+        over_base = config.warmup != "random" or config.learner.actor != "gaussian"
         if config.method == "rl" and over_base and (shown or self.base != "clone"):
             base = self._base(out, config, shown)
         spec = self.env_spec(**person)

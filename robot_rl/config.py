@@ -172,8 +172,9 @@ class TrainConfig:
     """Environment steps of the run."""
     until_in_a_row: int = 0
     """The run ends earlier once the policy by itself has succeeded in so many episodes in a row; 0: never."""
-    warmup: Literal["random", "base"] = "base"
-    """Who acts in the first steps: uniform random actions, or the cloned base."""
+    warmup: Literal["random", "base", "dagger"] = "base"
+    """Who acts in the first steps: uniform random actions, the cloned base, or that base, fitted again every
+    ``dagger_every`` steps to what the person corrected (HG-DAgger) and frozen when the warm-up ends."""
     warmup_steps: int = 500
     """Environment steps before updates begin."""
     warmup_noise: float = 0.0
@@ -185,7 +186,8 @@ class TrainConfig:
     person: bool = True
     """Whether a person watches and intervenes."""
     dagger_every: int = 1_000
-    """``cloning`` with a person: environment steps between trainings on all that the person has shown."""
+    """``cloning`` with a person, and warm-up ``dagger``: environment steps between trainings on all that the person has
+    shown."""
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     """The off-policy learner's settings."""
     cloning: CloningConfig = field(default_factory=CloningConfig)

@@ -226,6 +226,11 @@ class Learner:
         """Rounds of updates that are due."""
         raise NotImplementedError
 
+    @property
+    def learned(self) -> int:
+        """Grows with whatever an actor should have: updates, and fits of a base."""
+        return self.tally.updates
+
     def values(self) -> Mapping[str, float]:
         """Figures of the last update."""
         raise NotImplementedError

@@ -71,7 +71,7 @@ class LearnerCommand(Configured):
     @property
     def _over_base(self) -> bool:
         config = self.config
-        return config.method == "rl" and (config.warmup == "base" or config.learner.actor != "gaussian")
+        return config.method == "rl" and (config.warmup != "random" or config.learner.actor != "gaussian")
 
     def require_folders(self) -> None:
         """Raises ValueError where a folder to rebuild from holds no episodes, or the preset begins with demonstrations

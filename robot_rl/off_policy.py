@@ -100,6 +100,16 @@ class OffPolicyLearner:
         self._driven.clear()
         self._keep(demos)
 
+    def relabel(self) -> None:
+        """The base was fitted anew: ask it again about all that is stored. It must have no memory."""
+        base = self.agent.base
+        if base is None:
+            return
+        for buffer in (self.online, self.prior):
+            for slot in range(len(buffer)):
+                seen = {name: entries[slot] for name, entries in buffer.observation.items()}
+                buffer.base_action[slot] = base.act(seen)
+
     def remember(self, step: Step) -> None:
         """A step that pays for updates."""
         self.governor.steps += self.store(step)

@@ -77,13 +77,12 @@ def save_policy(folder: Path, policy: RLPD | ClonedPolicy, interface: Interface,
     fresh.write_text(json.dumps(about, indent=1))
     fresh.replace(folder / "policy.json")
     base = policy.base if isinstance(policy, RLPD) else None
-    if base is not None and not (folder / "base" / "policy.json").exists():
-        if isinstance(base, ClonedPolicy):
-            save_policy(folder / "base", base, interface)
-        else:
-            (folder / "base").mkdir(exist_ok=True)
-            about = {"kind": "named", "name": cast(NamedBase, base).name, "version": base.version}
-            (folder / "base" / "policy.json").write_text(json.dumps(about, indent=1))
+    if isinstance(base, ClonedPolicy):
+        save_policy(folder / "base", base, interface)
+    elif base is not None and not (folder / "base" / "policy.json").exists():
+        (folder / "base").mkdir(exist_ok=True)
+        about = {"kind": "named", "name": cast(NamedBase, base).name, "version": base.version}
+        (folder / "base" / "policy.json").write_text(json.dumps(about, indent=1))
 
 
 def load_policy(folder: Path, base: str = "") -> tuple[RLPD | ClonedPolicy, Interface]:

@@ -125,7 +125,7 @@ class Serving:
         """Hand out weights where there are new ones; at once where other hands act by them, or none any more."""
         learner, now = self.learner, time.monotonic()
         acting, _ = learner.acting_policy()
-        state = (learner.tally.updates, type(acting).__name__, learner.enough)
+        state = (learner.learned, type(acting).__name__, learner.enough)
         same_hand = self._published is not None and self._published[1:] == state[1:]
         if state == self._published or (same_hand and now - self._published_s < PUBLISH_S):
             return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NETWORKS = ("--learner.width", "64", "--learner.batch-size", "128")
+DAGGER = ("--warmup", "dagger", "--warmup-steps", "5000")
+CAUTIOUS = ("--learner.residual.penalty", "0.05", "--learner.gripper-base-bonus", "0.2", "--learner.cut-at-takeover")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ METHODS = {
     },
     "hil_serl_cut": Method("hil_serl", ("--learner.cut-at-takeover",)),
     "hil_serl_imitating": Method("hil_serl", ("--learner.imitation-weight", "0.1")),
+    "res_hil_dagger": Method("res_hil", (*DAGGER, *CAUTIOUS)),
     "rlpd_utd20": Method("rlpd", ("--learner.utd-ratio", "20", "--learner.critics", "10")),
 }
 """By name: the presets, and additions to them. ``hil_serl_cut`` bootstraps with 0 where the person takes over;
-``hil_serl_imitating`` also imitates what the person did then; ``rlpd_utd20`` updates as often as the paper."""
+``hil_serl_imitating`` also imitates what the person did then; ``res_hil_dagger`` has the person correct the base first,
+and lets residual and gripper leave it only for more; ``rlpd_utd20`` updates as often as the paper."""

@@ -139,10 +139,12 @@ def test_a_correction_is_kept_without_its_episode(tmp_path, shown):
     config, out = dataclasses.replace(small("hg_dagger"), env_steps=130), tmp_path / "run"
     first = Trainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
     first.run()
-    assert first.learner.corrections, "nobody helped: this test would show nothing"
+    assert first.learner.dagger.corrections, "nobody helped: this test would show nothing"
     shutil.rmtree(out / "episodes")
     again = Trainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
-    assert [len(part) for part in again.learner.corrections] == [len(part) for part in first.learner.corrections]
+    assert [len(part) for part in again.learner.dagger.corrections] == [
+        len(part) for part in first.learner.dagger.corrections
+    ]
     assert again.tally.person_s == first.tally.person_s > 0
     assert again.attention.driving_s == first.attention.driving_s
 
@@ -172,12 +174,12 @@ def test_a_fit_that_is_interrupted_is_done_again(tmp_path, shown, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("robot_rl.learners.train_cloned_policy", interrupted)
+        patched.setattr("robot_rl.dagger.train_cloned_policy", interrupted)
         trainer.run()
     again = Trainer(out, HELPED, config, demos=shown[HELPED.id], seed=3)
-    assert (again.tally.env_steps, again.learner.fits) == (60, 0)
+    assert (again.tally.env_steps, again.learner.dagger.fits) == (60, 0)
     again.run()
-    assert again.learner.fits == 1
+    assert again.learner.dagger.fits == 1
 
 
 def test_a_run_ends_when_the_policy_has_succeeded_often_enough_in_a_row(tmp_path, shown):
@@ -237,6 +239,25 @@ def test_the_base_collects_the_first_steps_and_its_actions_are_stored_throughout
     off = np.abs(executed - base)[collected]
     assert off.mean() > 0.01 and off.max() <= 0.1 + 1e-6
     assert (tensors["prior"]["base_action"][tensors["prior"]["next_serial"] >= 0] != 0).all(), "demos are relabelled"
+
+
+def test_a_base_is_fitted_to_corrections_while_it_collects_and_frozen_then(tmp_path, shown):
+    """Warm-up by HG-DAgger: what is stored is over the last fit, whenever it was stored; a killed run goes on alike."""
+    warm = dataclasses.replace(small("res_hil"), warmup="dagger", warmup_steps=90, dagger_every=40, env_steps=130)
+    kill_and_compare(tmp_path, HELPED, warm, shown[HELPED.id])
+    base, _ = load_policy(tmp_path / "whole" / "run" / "policy" / "base")
+    tensors, metadata = load_checkpoint(tmp_path / "whole" / "run" / "checkpoints")
+    assert metadata["dagger"]["fits"] == 3 and tensors["dagger.corrections"], "nobody helped: this shows nothing"
+    for name in ("online", "prior"):
+        stored = tensors[name]
+        again = [base.act({"state": state}) for state in stored["observation.state"]]
+        assert np.array_equal(stored["base_action"], np.stack(again))
+
+
+def test_a_base_that_is_no_plain_clone_cannot_be_corrected(tmp_path, shown):
+    config = dataclasses.replace(small("latent_noise"), warmup="dagger")
+    with pytest.raises(ValueError, match=r"it must be a clone of --cloning\.arch mlp"):
+        run(tmp_path / "run", POINT, config, shown[POINT.id])
 
 
 def test_a_saved_residual_acts_with_its_base(tmp_path, shown):
