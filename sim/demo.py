@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from robot_rl.base_policy import BasePolicy
 from robot_rl.cli import jsonable
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from sim.commands import Demo
 
 T = TypeVar("T")
+Begun: TypeAlias = "dict[str, EvaluationProcesses | None]"
+"""Tests under way, by name."""
 WINDOW = 20
 """Episodes at either end of training over which interventions are averaged."""
 
@@ -84,22 +87,14 @@ class DemoRun:
 
     def _train_and_test(self, shown: list[Episode], base: BasePolicy) -> tuple[Tally, dict[str, dict[str, Any]]]:
         """Training, and the declared test: of base and blind script beside it, of the policy when it is done."""
-        beside = {
-            "base": self._begin_test("base", self.out / "base", niceness=19),
-            "blind": self._begin_test("blind", "blind", niceness=19),
-        }
-        try:
+        with self._tests({"base": self.out / "base", "blind": "blind"}, niceness=19) as floors:
             tally = self._train(shown, base)
-            evaluations = {name: self._outcome(name, test) for name, test in beside.items()}
-        finally:
-            for test in beside.values():
-                if test is not None:
-                    test.stop()
+            evaluations = self._outcomes(floors)
         for name, label in (("base", "behaviour-cloned base"), ("blind", "blind script")):
             say(f"{label}: {_in_words(evaluations[name])}")
-        for name in ("policy", "policy_stochastic") if self.config.method == "rl" else ("policy",):
-            evaluations[name] = self._outcome(name, self._begin_test(name, self.out / "policy"))
-        return tally, evaluations
+        names = ("policy", "policy_stochastic") if self.config.method == "rl" else ("policy",)
+        with self._tests(dict.fromkeys(names, self.out / "policy")) as tests:
+            return tally, evaluations | self._outcomes(tests)
 
     def summary(self, shown: list[Episode], tally: Tally, evaluations: Mapping[str, Any]) -> dict[str, Any]:
         """The figures of the run."""
@@ -150,25 +145,34 @@ class DemoRun:
                 )
             return train(self.out, self.watched, self.config, **given)
 
-    def _begin_test(self, name: str, policy: Path | str, niceness: int = 0) -> EvaluationProcesses | None:
-        """The declared test of one policy; None where it was done before. A nice one is content with one process."""
+    @contextmanager
+    def _tests(self, policies: Mapping[str, Path | str], niceness: int = 0) -> Iterator[Begun]:
+        """The declared tests of policies, by name, begun together; what was tested before is None. They end with the
+        block."""
+        workers = max(1, self.options.workers // len(policies))
+        begun: Begun = {name: self._begin_test(name, policy, workers, niceness) for name, policy in policies.items()}
+        try:
+            yield begun
+        finally:
+            for test in begun.values():
+                if test is not None:
+                    test.stop()
+
+    def _begin_test(self, name: str, policy: Path | str, workers: int, niceness: int) -> EvaluationProcesses | None:
         if self._tested(name).exists():
             return None
-        options = self.options
-        run = (policy, self.alone, options.test_episodes, self.seed, name != "policy_stochastic")
-        workers = 1 if niceness else options.workers
+        run = (policy, self.alone, self.options.test_episodes, self.seed, name != "policy_stochastic")
         pictures = self.out / FAILURES if name == "policy" else None
         return EvaluationProcesses(*run, workers, pictures=pictures, niceness=niceness)
 
-    def _outcome(self, name: str, test: EvaluationProcesses | None) -> dict[str, Any]:
-        """What came of the test that :meth:`_begin_test` began; waits for it."""
-        path = self._tested(name)
-        if test is not None:
-            result = self._timed(f"test of {name}", test.result)
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(json.dumps(jsonable(evaluation_summary(result))), encoding="utf-8")
-        loaded: dict[str, Any] = json.loads(path.read_text())
-        return loaded
+    def _outcomes(self, begun: Begun) -> dict[str, dict[str, Any]]:
+        """What came of the tests; waits for them."""
+        for name, test in begun.items():
+            if test is not None:
+                result = self._timed(f"test of {name}", test.result)
+                self._tested(name).parent.mkdir(exist_ok=True)
+                self._tested(name).write_text(json.dumps(jsonable(evaluation_summary(result))), encoding="utf-8")
+        return {name: json.loads(self._tested(name).read_text()) for name in begun}
 
     def _tested(self, name: str) -> Path:
         return self.out / "evaluations" / f"{name}.json"

@@ -266,3 +266,16 @@ def test_of_two_limits_that_would_break_the_worse_one_is_told():
     (table,), (other,) = alone.refusals, beside.refusals
     assert (table.limit, other.limit) == ("S32", "S30")
     assert other.amount > table.amount > 0.0
+
+
+def test_where_it_brakes_is_where_it_is_then_said_to_be_sent():
+    """Whatever a limit left of a motion: the target is where the reference is on its way to, at every tick."""
+    found, wall = cell(), Plane((-1.0, 0.0, 0.0), -0.62)
+    corner = LOW._replace(position_m=(0.55, 0.0, LOWEST_M + 0.01))
+    rig = Rig(replace(found, planes={**found.planes, "wall": wall}), pose=corner).engage()
+    rig.ask(pose_add(shifted(corner, (0.1, 0.0, -0.1)), (0.0, 0.0, 0.0, 0.0, 0.0, 0.3)))
+    for _ in range(60):
+        rig.tick(1)
+        state = rig.guard.state
+        assert state.target.position == pytest.approx(state.translation.target, abs=1e-9)
+    assert refused(rig, "S32")
