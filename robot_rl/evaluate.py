@@ -167,24 +167,28 @@ class EvaluationProcesses:
             command += [] if pictures is None else ["--pictures", str(pictures)]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             self.processes.append(process)
-            os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+            if niceness:
+                os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
 
     def result(self) -> Evaluation:
-        """Wait for it. RuntimeError where one of the processes failed."""
+        """Wait for it. RuntimeError where one of the processes failed; the others are ended then."""
         outcomes: list[bool] = []
         lengths: list[int] = []
         failures: list[Failure] = []
         hz = 0.0
-        for process in self.processes:
-            out, err = process.communicate()
-            if process.returncode != 0:
-                cause = err.strip().splitlines()[-1] if err.strip() else "no output"
-                raise RuntimeError(f"an evaluation process failed: {cause}")
-            part = json.loads(out.strip().splitlines()[-1])
-            outcomes += part["outcomes"]
-            lengths += part["lengths"]
-            failures += [Failure(**failure) for failure in part["failures"]]
-            hz = part["control_hz"]
+        try:
+            for process in self.processes:
+                out, err = process.communicate()
+                if process.returncode != 0:
+                    cause = err.strip().splitlines()[-1] if err.strip() else "no output"
+                    raise RuntimeError(f"an evaluation process failed: {cause}")
+                part = json.loads(out.strip().splitlines()[-1])
+                outcomes += part["outcomes"]
+                lengths += part["lengths"]
+                failures += [Failure(**failure) for failure in part["failures"]]
+                hz = part["control_hz"]
+        finally:
+            self.stop()
         if self._pictures is not None:
             drop_pictures(self._pictures, failures[:SHOWN])
         return replace(Evaluation.of(outcomes, lengths, hz, self._deterministic), failures=tuple(failures))

@@ -150,8 +150,10 @@ class DemoRun:
         """The declared tests of policies, by name, begun together; what was tested before is None. They end with the
         block."""
         workers = max(1, self.options.workers // len(policies))
-        begun: Begun = {name: self._begin_test(name, policy, workers, niceness) for name, policy in policies.items()}
+        begun: Begun = {}
         try:
+            for name, policy in policies.items():
+                begun[name] = self._begin_test(name, policy, workers, niceness)
             yield begun
         finally:
             for test in begun.values():

@@ -24,23 +24,11 @@ def run_method(
     """Train and test ``method``; goes on with what is already in ``runs``. The run's result."""
     out, person, chosen = runs / f"{task}-{method}-{seed}", person_of(seed, people), METHODS[method]
     share(runs, f"{task}-*-{seed}", out, chosen.preset)
-    where = (
-        "--task",
-        task,
-        "--seed",
-        seed,
-        "--out",
-        out,
-        "--no-video",
-        "--test-episodes",
-        tests,
-        "--until-in-a-row",
-        0,
-    )
+    where = ("--task", task, "--seed", seed, "--out", out, "--no-video", "--test-episodes", tests)
     who = ("--skill", person.level, "--env-kwargs", json.dumps({"person_seed": person.seed}))
     config = preset(chosen.preset)
     length = () if config.env_steps == 0 else ("--env-steps", env_steps)
-    summary = robot_rl("demo", *where, *who, *length, *chosen.arguments)
+    summary = robot_rl("demo", *where, *who, "--until-in-a-row", 0, *length, *chosen.arguments)
     return {
         **described(task, method, seed, people, person),
         "env_steps": summary["env_steps"],
