@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 
 from hardware.camera_health import CameraHealth, look, skew_s
 from hardware.cell import CameraSettings
-from hardware.interfaces import Camera, CameraFrame, FrameStamp, Vector3
+from hardware.interfaces import Camera, CameraFrame, Clock, FrameStamp, Vector3
+
+_LOG = logging.getLogger(__name__)
+_PATIENCE_S, _POLL_S = 0.5, 0.01
 
 
 class CameraWatch:
@@ -49,6 +53,22 @@ class CameraWatch:
                 f"{1000 * self._max_skew_s:.0f} ms are allowed; check their rates and cables"
             )
         return self._frames
+
+    def take_or_last(self, clock: Clock, holds: Callable[[], bool]) -> Mapping[str, CameraFrame]:
+        """:meth:`take`, except that frames which are too old end no session: they are waited for, until new ones come,
+        as where this process alone stood still, or until the guard ``holds``, for that very reason perhaps (S16), and
+        the last set stands in. Raises as :meth:`take` where neither happens, or no set has been taken before."""
+        deadline_s = clock.now() + _PATIENCE_S
+        while True:
+            try:
+                return self.take()
+            except TimeoutError as error:
+                if self._frames and holds():
+                    _LOG.warning("%s; the guard holds, and the last pictures stand in", error)
+                    return self._frames
+                if not self._frames or clock.now() >= deadline_s:
+                    raise
+            clock.sleep_until(clock.now() + _POLL_S)
 
     def reported_skew_s(self) -> float | None:
         """The skew of a set taken since the last call; None if none was."""

@@ -162,13 +162,14 @@ def cell_file(name_or_path: str | Path) -> Path:
     )
 
 
-def load_cell(name_or_path: str | Path) -> Cell:
-    """Read a cell of one arm by packaged name (``twin``) or by the path of a TOML file.
+def load_cell(name_or_path: str | Path, text: str | None = None) -> Cell:
+    """Read a cell of one arm by packaged name (``twin``) or by the path of a TOML file; with ``text``, as it was when
+    it had that.
 
     Raises :class:`CellError`, in one line naming the file, for a missing file, bad TOML, an unknown key (with the
     nearest valid one), a value of the wrong type or out of its range, or a file of several arms.
     """
-    cells = load_cells(name_or_path)
+    cells = load_cells(name_or_path, text)
     if len(cells) > 1:
         raise CellError(
             f"cell {str(name_or_path)!r} has the arms {', '.join(cells)}; one arm of several is never driven without "
@@ -177,11 +178,14 @@ def load_cell(name_or_path: str | Path) -> Cell:
     return next(iter(cells.values()))
 
 
-def load_cells(name_or_path: str | Path) -> dict[str, Cell]:
-    """The cell as each of its arms has it, by the arm's name; an only arm is called "". Raises as :func:`load_cell`."""
+def load_cells(name_or_path: str | Path, text: str | None = None) -> dict[str, Cell]:
+    """The cell as each of its arms has it, by the arm's name; an only arm is called "".
+
+    ``text``, and what is raised, as of :func:`load_cell`.
+    """
     source = cell_file(name_or_path)
     try:
-        shared = read_toml(source)
+        shared = read_toml(source, text)
         if "arms" not in shared:
             return {"": from_table(Cell, shared, source.name)}
         return _cells_of_arms(shared, source.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -93,8 +94,8 @@ class LocalRobot:
         return self._log.newest
 
     def reset(self, plan: ResetPlan) -> RobotObservation:
-        """Bring the arm to ``plan.start`` and engage. Raises :class:`ResetError` if it does not arrive, or if the guard
-        stands in HOLD or FAULT and the cell leaves it to a person to clear that."""
+        """Bring the arm to ``plan.start`` and engage. Raises :class:`ResetError` if it is lost or does not arrive, or
+        if the guard stands in HOLD or FAULT and the cell leaves it to a person to clear that."""
         try:
             self._clear_stop()
             self._await_engageable()
@@ -102,7 +103,7 @@ class LocalRobot:
                 self._teleport(plan.teleport, plan)
             else:
                 self._move(plan)
-        except EngageError as error:
+        except (EngageError, ConnectionError) as error:
             raise ResetError(f"reset refused: {error}") from None
         self.guard.begin_session(resetting=False)
         with self._lock:
@@ -118,11 +119,14 @@ class LocalRobot:
         self.guard.submit(replace(command, sequence=self._sequence, session=self.guard.session), arrival_s)
 
     def observe(self) -> RobotObservation:
-        """State, frames and what was executed since the last command. Raises ``TimeoutError`` naming a stale camera."""
+        """State, frames and what was executed since the last command. Raises as :meth:`CameraWatch.take_or_last`."""
+        frames = self._watch.take_or_last(self.clock, lambda: self.guard.mode >= GuardMode.HOLD)
         with self._lock:
             executed, changes = self._log.summary()
-        frames = self._watch.take()
-        return RobotObservation(self.clock.now(), self.arm.read(), frames, executed, changes)
+        state = self._arm_state
+        with suppress(ConnectionError):  # The guard's tick faults for an arm that is lost.
+            state = self.arm.read()
+        return RobotObservation(self.clock.now(), state, frames, executed, changes)
 
     def end_episode(self) -> None:
         """No more commands until the next reset: their absence is no fault (S2)."""
@@ -132,8 +136,7 @@ class LocalRobot:
         """Engage anew with the reference at rest at ``reference``, gripper as it is: what drives the arm from here on
         depends on nothing before. So an episode can be replayed from its start."""
         self.guard.reset()
-        width = reference.gripper_width_m
-        state = replace(self.arm.read(), T_base_ee=reference.T_base_ee, gripper_width_m=width)
+        state = replace(self.arm.read(), T_base_ee=reference.T_base_ee, gripper_width_m=reference.gripper_width_m)
         self._engage(Gripper.HOLD, state)
 
     def hold(self, reason: str = "the operator asked for it") -> None:
@@ -172,8 +175,7 @@ class LocalRobot:
         except ConnectionError:  # Its heartbeat stands still, and the guard holds (S13).
             self._sample = replace(self._sample, twist=ZERO6)
         state, link, skew_s = self._arm_state, self.link_health(), self._watch.reported_skew_s()
-        if skew_s is not None:
-            link = link._replace(skew_s=skew_s)
+        link = link if skew_s is None else link._replace(skew_s=skew_s)
         cameras = self._watch.look(state.T_base_ee.position_m)
         executed = self.guard.tick(now, state, self._sample, cameras, link, self.disk_health())
         if executed.mode is not GuardMode.DISARMED:
@@ -237,14 +239,12 @@ class LocalRobot:
     def _go_to(self, goal: Pose, plan: ResetPlan, deadline_s: float, session: int, sequences: Iterator[int]) -> None:
         for polls in count():
             if polls % _REPEAT_POLLS == 0:
-                command = ArmCommand(goal, plan.gripper, next(sequences), session)
-                self.guard.submit(command, self.clock.now())
+                self.guard.submit(ArmCommand(goal, plan.gripper, next(sequences), session), self.clock.now())
             self.clock.sleep_until(self.clock.now() + _POLL_S)
             if self.guard.mode >= GuardMode.HOLD:
                 raise ResetError(f"the guard went to {self.guard.mode.name} during the reset: {self.guard.reason}")
-            gripped = plan.gripper in (Gripper.HOLD, self.guard.state.gripper.command)
-            state = self._arm_state
-            if gripped and self.guard.at_rest and is_still(state) and has_arrived(state, goal, plan):
+            obeyed = plan.gripper in (Gripper.HOLD, self.guard.state.gripper.command)
+            if obeyed and self.guard.at_rest and is_still(self._arm_state) and has_arrived(self._arm_state, goal, plan):
                 return
             if self.clock.now() >= deadline_s:
                 raise not_arrived(self._arm_state, goal, plan, f"after {plan.timeout_s:g} s")

@@ -39,10 +39,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(names)}"
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a table; raises :class:`ConfigError` naming the file."""
+def read_toml(path: Path, text: str | None = None) -> dict[str, Any]:
+    """A TOML file as a table, or the ``text`` that it had at another time; raises :class:`ConfigError` naming it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8") if text is None else text)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

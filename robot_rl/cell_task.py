@@ -81,11 +81,12 @@ class TaskFile:
         )
 
 
-def load_task(path: str | Path) -> TaskFile:
-    """Raises :class:`hardware.toml_dataclass.ConfigError`, one line that names what is wrong."""
+def load_task(path: str | Path, text: str | None = None) -> TaskFile:
+    """What the file says, or said when it had ``text``. Raises :class:`hardware.toml_dataclass.ConfigError`, one line
+    that names what is wrong."""
     if not str(path).endswith(".toml"):
         raise ConfigError(f"--task is '{path}': a real cell's task is a .toml file (docs/new-task.md)")
-    return from_table(TaskFile, read_toml(Path(path)), str(path))
+    return from_table(TaskFile, read_toml(Path(path), text), str(path))
 
 
 class CellTask:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
-import subprocess
+import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 
 from robot_rl.env import RobotEnv
 from robot_rl.failures import SHOWN, Failure, drop_pictures, keep_picture, last_picture
@@ -21,6 +24,12 @@ from robot_rl.foreign import ForeignEnv
 from robot_rl.metrics import wilson_interval
 from robot_rl.policy import Policy, load_policy
 from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout
+
+_PROCESSES: ForkServerContext | SpawnContext = multiprocessing.get_context("spawn")
+if sys.platform == "linux":
+    # All are forked from one process that has loaded torch. Not the twin: OpenGL does not survive a fork.
+    _PROCESSES = multiprocessing.get_context("forkserver")
+    _PROCESSES.set_forkserver_preload(["robot_rl.evaluate"])
 
 
 @dataclass(frozen=True)
@@ -103,32 +112,44 @@ def evaluate(
     return replace(result, failures=tuple(failures))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Shard:
-    """A part of an evaluation, run by a process of its own; prints one JSON object."""
+    """A part of an evaluation, run by a process of its own."""
 
-    policy: str
+    policy: Path | str
     """Folder of the policy, or ``blind``."""
-    spec: str
-    """The EnvSpec as JSON."""
+    spec: EnvSpec
     episodes: int
     first_episode: int
     seed: int
-    deterministic: bool = True
-    base: str = ""
+    deterministic: bool
+    base: str
     """A base by name that the policy may work over."""
-    pictures: Path | None = None
+    pictures: Path | None
     """Folder for the last pictures of its first failures."""
 
 
-def run_shard(shard: Shard) -> Evaluation:
+def run_shard(shard: Shard) -> tuple[Evaluation, float]:
+    """What came of it, and the task's control rate, Hz."""
     torch.set_num_threads(1)
-    spec = EnvSpec(**json.loads(shard.spec))
-    env = spec.make()
+    env, first = shard.spec.make(), shard.first_episode
     policy: Policy = BlindPolicy(env) if shard.policy == "blind" else load_policy(Path(shard.policy), shard.base)[0]
-    torch.manual_seed(shard.first_episode)
-    first, pictures = shard.first_episode, shard.pictures
-    return evaluate(env, spec, policy, shard.episodes, shard.seed, shard.deterministic, first, pictures)
+    torch.manual_seed(first)
+    how = (shard.episodes, shard.seed, shard.deterministic, first, shard.pictures)
+    return evaluate(env, shard.spec, policy, *how), env.task.spec.control_hz
+
+
+def _answer(pipe: Connection, shard: Shard) -> None:
+    """The body of a process: sends what :func:`run_shard` returns, or why it did not, in a line. Quiet but for that: a
+    command's own words are all that a person should read."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        answer: tuple[Evaluation, float] | str = run_shard(shard)
+    except BaseException as error:
+        answer = " ".join(f"{type(error).__name__}: {error}".split())
+    pipe.send(answer)
 
 
 class EvaluationProcesses:
@@ -153,22 +174,36 @@ class EvaluationProcesses:
         niceness: int = 0,
     ):
         kwargs = {k: v for k, v in spec.kwargs.items() if k not in ("person", "takeover", "classifier")}
-        text = json.dumps({"id": spec.id, "kwargs": kwargs})
         workers = max(1, min(workers, episodes))
-        bounds = np.linspace(0, episodes, workers + 1).astype(int)
+        bounds = np.linspace(0, episodes, workers + 1).astype(int).tolist()
         if pictures is not None:
             drop_pictures(pictures)
         self._deterministic, self._pictures = deterministic, pictures
-        self.processes: list[subprocess.Popen[str]] = []
-        for first, last in pairwise(bounds):
-            command = [sys.executable, "-m", "robot_rl.evaluate", "--policy", str(policy), "--spec", text]
-            command += ["--episodes", str(last - first), "--first-episode", str(first), "--seed", str(seed)]
-            command += ["--deterministic" if deterministic else "--no-deterministic", "--base", base]
-            command += [] if pictures is None else ["--pictures", str(pictures)]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.processes: list[BaseProcess] = []
+        self._pipes: list[Connection] = []
+        unwatched = replace(spec, kwargs=kwargs)
+        try:
+            for first, last in pairwise(bounds):
+                shard = Shard(policy, unwatched, last - first, first, seed, deterministic, base, pictures)
+                self._begin(shard, niceness)
+        except BaseException:  # An interruption too: leaving would wait for those that run.
+            self.stop()
+            raise
+
+    def _begin(self, shard: Shard, niceness: int) -> None:
+        pipe, end = _PROCESSES.Pipe(duplex=False)
+        process = _PROCESSES.Process(target=_answer, args=(end, shard))  # No daemon: an environment may have children.
+        resource_tracker.ensure_running()  # Whoever starts it has the mask below undone.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Inherited: ours alone to hear.
+        try:
+            process.start()
             self.processes.append(process)
-            if niceness:
-                os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
+            self._pipes.append(pipe)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        end.close()
+        if niceness and process.pid is not None:
+            os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
 
     def result(self) -> Evaluation:
         """Wait for it. RuntimeError where one of the processes failed; the others are ended then."""
@@ -177,16 +212,18 @@ class EvaluationProcesses:
         failures: list[Failure] = []
         hz = 0.0
         try:
-            for process in self.processes:
-                out, err = process.communicate()
-                if process.returncode != 0:
-                    cause = err.strip().splitlines()[-1] if err.strip() else "no output"
-                    raise RuntimeError(f"an evaluation process failed: {cause}")
-                part = json.loads(out.strip().splitlines()[-1])
-                outcomes += part["outcomes"]
-                lengths += part["lengths"]
-                failures += [Failure(**failure) for failure in part["failures"]]
-                hz = part["control_hz"]
+            for process, pipe in zip(self.processes, self._pipes, strict=True):
+                try:
+                    answer = pipe.recv()
+                except EOFError:
+                    process.join()
+                    answer = f"it ended with code {process.exitcode}"
+                if isinstance(answer, str):
+                    raise RuntimeError(f"an evaluation process failed: {answer}")
+                part, hz = answer
+                outcomes += part.outcomes
+                lengths += part.lengths
+                failures += part.failures
         finally:
             self.stop()
         if self._pictures is not None:
@@ -195,14 +232,7 @@ class EvaluationProcesses:
 
     def stop(self) -> None:
         """End what still runs. Safe to call at any time, and twice."""
-        for process in self.processes:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-
-
-if __name__ == "__main__":
-    arguments = tyro.cli(Shard)
-    result = run_shard(arguments)
-    environment = EnvSpec(**json.loads(arguments.spec)).make()
-    print(json.dumps(asdict(result) | {"control_hz": environment.task.spec.control_hz}))
+        for process, pipe in zip(self.processes, self._pipes, strict=False):  # One may be on its way.
+            process.kill()
+            process.join()
+            pipe.close()

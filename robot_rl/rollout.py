@@ -6,6 +6,7 @@ import importlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -34,6 +35,11 @@ class EnvSpec:
 
     id: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def files(self) -> dict[str, str]:
+        """What stands in the files that arguments name (``cell``, ``task`` of a real cell), by argument."""
+        named = {name: Path(value) for name, value in self.kwargs.items() if str(value).endswith(".toml")}
+        return {name: file.read_text(encoding="utf-8") for name, file in named.items() if file.is_file()}
 
     def make(self, **changes: Any) -> RobotEnv | ForeignEnv:
         """A fresh environment; ours as it is, another project's behind :class:`ForeignEnv`. ``changes`` override
@@ -82,6 +88,7 @@ class Rollout:
         self.env, self.spec, self.run, self.seed, self.stream, self.store = env, spec, run, seed, stream, store
         self.episode, self.actor = first_episode - 1, actor
         self._header: EpisodeHeader | None = None
+        self._files = spec.files()
         self._recorder = None if store is None else Recorder(store)
         self._steps: list[Step] = []
         self.observation: Observation = {}
@@ -199,6 +206,7 @@ class Rollout:
             setup=info.get("setup", {}),
             initial_state=info.get("initial_state"),
             environment={"id": self.spec.id, **self.spec.kwargs},
+            files=self._files,
             initial_robot=self.env.latest,
             base_version="" if base is None else base.version,
             classifier_version="" if self.env.classifier is None else self.env.classifier.version,

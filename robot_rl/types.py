@@ -83,6 +83,8 @@ class EpisodeHeader:
     """Twin only: float64, the full physics state at the start; makes an exact replay possible."""
     environment: Mapping[str, object] = field(default_factory=dict)
     """Keyword arguments that make the same environment again."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What stood in the files that those name (``cell`` and ``task`` of a real cell): they may change, or go."""
     initial_robot: RobotObservation | None = None
     base_version: str = ""
     """Which base policy the stored base actions are of; empty where there was none."""

@@ -62,8 +62,8 @@ class Demo(Configured):
 
 @dataclass(kw_only=True)
 class Replay(Command):
-    """Replay a recorded episode in the twin: as it moved, or by doing its actions again. A real arm's actions need its
-    cell's and task's files: --cell and --task where they are not any more where they were."""
+    """Replay a recorded episode in the twin: as it moved, or by doing its actions again. A real arm's episode
+    holds the cell's and task's files as they were; --cell and --task put others in their place."""
 
     episode: Annotated[Path, tyro.conf.Positional]
     """The episode's .mcap file."""

@@ -101,10 +101,12 @@ def carried_out_alone(
 
 
 def _limits(path: Path | str, header: EpisodeHeader) -> tuple[Cell, TaskSpec]:
-    """Those of cell and task as their files have them today; without cameras, as no picture can be late here (S2)."""
-    where = header.environment
+    """Those of cell and task as they were then; of an episode that does not hold their files, as these are today.
+    Without cameras, as no picture can be late here (S2)."""
+    where, text = header.environment, header.files
     try:
-        cell, task = load_cell(str(where.get("cell"))), load_task(str(where["task"]))
+        cell = load_cell(str(where.get("cell")), text.get("cell"))
+        task = load_task(str(where["task"]), text.get("task"))
     except ConfigError as error:
         raise ValueError(f"{path}: the limits of its cell and task are needed, or --mode kinematic: {error}") from None
     return replace(cell, cameras={}, scripted_operator=True), replace(task.spec, control_hz=header.control_hz)

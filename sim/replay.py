@@ -73,7 +73,7 @@ def replay(
 ) -> ReplayReport:
     """Replay the episode at ``path`` and compare it with its recording; ``video`` (.mp4) shows both side by side,
     ``page`` (.html) their differences against time. They part where the end effectors are more than ``bound_m`` apart.
-    ``moved``: where files of a real cell (``cell``, ``task``) are now.
+    ``moved``: files of a real cell (``cell``, ``task``) in place of those that it was recorded with.
 
     Raises ``ValueError`` (one line) for a damaged file, an episode without a robot, of a task that the twin lacks or,
     for ``actions``, with neither a physics state nor its cell's file; ``sim.world.RendererUnavailable`` if no video can
@@ -121,11 +121,12 @@ def replay(
 
 
 def read_moved(path: Path | str, moved: Mapping[str, str]) -> Episode:
-    """The episode at ``path``, some of whose cell's files are elsewhere now."""
+    """The episode at ``path``, with other files of its cell (``moved``) than those that it was recorded with."""
     episode = read_episode(path)
-    if moved and of_real_cell(episode.header):
-        environment = {**episode.header.environment, **moved}
-        episode.header = replace(episode.header, environment=environment)
+    header = episode.header
+    if moved and of_real_cell(header):
+        kept = {name: text for name, text in header.files.items() if name not in moved}
+        episode.header = replace(header, environment={**header.environment, **moved}, files=kept)
     return episode
 
 

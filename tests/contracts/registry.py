@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -25,7 +25,18 @@ from hardware.cell import load_cell, load_cells
 from hardware.clock import RealClock
 from hardware.device_settings import CameraSettings, TeleopSettings
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
-from hardware.interfaces import Arm, Camera, Clock, Gripper, NoTeleop, ResetPlan, Robot, TeleopDevice
+from hardware.interfaces import (
+    Arm,
+    Camera,
+    Clock,
+    Gripper,
+    NoTeleop,
+    ResetError,
+    ResetPlan,
+    Robot,
+    RobotObservation,
+    TeleopDevice,
+)
 from hardware.local_robot import LocalRobot
 from hardware.teleop.evdev_keys import KEYS, EvdevKeys
 from hardware.teleop.gamepad import Gamepad
@@ -44,6 +55,7 @@ from tests.hardware.rig import fake_cell
 from tests.hardware.teleop.rig import FULL, HidDevice, Joystick, KeyDevice, motion_report, plug_in
 
 T = TypeVar("T")
+_ATTEMPTS = 10
 
 
 @dataclass
@@ -87,6 +99,25 @@ class RobotBench(Bench[Robot]):
     """A robot and a plan it can carry out."""
 
     plan: ResetPlan = field(kw_only=True)
+    hurried: Collection[str] = ()
+    """The limits for which a guard in a process of its own stops the arm of a computer that is too busy."""
+
+    def undisturbed(self, attempt: Callable[[], RobotObservation]) -> RobotObservation:
+        """What ``attempt`` gives, which begins with a reset; made again where the computer was too busy for it."""
+        reasons = []
+        while len(reasons) < _ATTEMPTS:
+            try:
+                seen = attempt()
+            except ResetError as refused:
+                if not any(f" {limit}: " in str(refused) for limit in self.hurried):
+                    raise
+                reasons.append(str(refused))
+            else:
+                if seen.executed.stop_limit not in self.hurried:
+                    return seen
+                reasons.append(seen.executed.reason)
+            self.wait(1.0)  # S11
+        raise AssertionError(f"this computer was too busy for the guard, {_ATTEMPTS} times in a row: {reasons}")
 
 
 def fake_arm() -> Bench[Arm]:
@@ -277,11 +308,11 @@ def sim_robot(teleport: bool) -> RobotBench:
 def ros_robot() -> RobotBench:
     """The twin's nodes as processes, over real topics."""
     pytest.importorskip("rclpy", reason="rclpy is not installed; `make test-ros` runs this")
-    from tests.ros.ros_cell import RobotOfItsOwnCell
+    from tests.ros.ros_cell import HURRIED, RobotOfItsOwnCell
 
     plan = make_task("reach").reset(np.random.default_rng(1), teleport=False)
     robot = RobotOfItsOwnCell()
-    return RobotBench(robot, robot.clock, plan=plan)
+    return RobotBench(robot, robot.clock, plan=plan, hurried=HURRIED)
 
 
 CLOCKS: dict[str, Callable[[], Clock]] = {

@@ -131,6 +131,28 @@ def test_where_it_may_go_nowhere_it_still_turns():
     assert turned(executed, 2) == pytest.approx(0.0, abs=0.02)
 
 
+def test_one_that_may_neither_go_down_nor_lean_further_still_goes_along():
+    leaning = pose_add(LOW._replace(position_m=(0.5, 0.0, LOWEST_M + 0.002)), (0.0, 0.0, 0.0, 0.0, 0.5, 0.0))
+    rig = Rig(cell(), pose=leaning).engage()
+    rig.ask(pose_add(shifted(leaning, (-0.08, 0.0, -0.03)), (0.0, 0.0, 0.0, 0.0, 0.6, 0.0)))
+    rig.tick(200)
+    assert refused(rig, "S32")
+    assert rig.trace[-1].reference.T_base_ee.position_m == pytest.approx(
+        shifted(leaning, (-0.08, 0.0, 0.0)).position_m, abs=1e-6
+    )
+    assert tilt(rig.trace[-1]) == pytest.approx(0.5, abs=1e-6)
+
+
+def test_a_hand_that_would_turn_into_the_wall_while_it_leaves_it_comes_to_its_place():
+    near = LOW._replace(position_m=(0.6, 0.0, 0.1))
+    rig = Rig(replace(cell(), planes={"wall": Plane((-1.0, 0.0, 0.0), -0.62)}), pose=near).engage()
+    goal = shifted(near, (-0.03, 0.0, 0.0))
+    rig.ask(pose_add(goal, (0.0, 0.0, 0.0, 0.0, 0.6, 0.0)))
+    rig.tick(200)
+    assert refused(rig, "S32") and turned(rig.trace[-1], 1) < 0.2
+    assert rig.trace[-1].reference.T_base_ee.position_m == pytest.approx(goal.position_m, abs=1e-6)
+
+
 def test_who_goes_on_pushing_at_the_table_is_held():
     rig = Rig(cell(), pose=LOW).engage()
     for _ in range(60):

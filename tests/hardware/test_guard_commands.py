@@ -74,6 +74,7 @@ def test_s11_nothing_re_engages_by_itself(mode):
 # -- S19 ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover  # long, and through branches that others here reach too
 def test_s19_of_a_hundred_thousand_shuffled_doubled_and_old_commands_none_is_executed_out_of_order():
     random, count = np.random.default_rng(19), 100_000
     rig = Rig().engage()

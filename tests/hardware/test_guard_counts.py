@@ -21,6 +21,7 @@ OUTSIDE = shifted(POINTING_DOWN, (0.0, 0.0, 1.0))
 # -- S18 ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover  # long, and through branches that others here reach too
 @pytest.mark.parametrize("control_hz", [2.0, 5.0, 10.0, 20.0, 50.0])
 def test_s18_more_than_the_share_of_a_windows_observations_dropped_holds(control_hz):
     rig = running(control_hz)
@@ -61,6 +62,7 @@ def test_s18_what_was_dropped_longer_ago_than_the_window_is_forgotten():
         assert once(rig, skew_s=1.0).mode is mode
 
 
+@pytest.mark.no_cover  # long, and through branches that others here reach too
 def test_s18_resuming_forgives_and_where_no_rate_is_promised_nothing_is_counted_against_it():
     rig = running(10.0)
     for _ in range(6):

@@ -15,6 +15,8 @@ from hardware.hand_eye import MIN_VIEWS, apart, arm_poses, board_poses, closed_f
 from hardware.hand_eye_report import judge
 from tests.hardware.hand_eye_rig import LENS, SIZE_PX, looks, transform, views_of
 
+pytestmark = pytest.mark.no_cover  # not of the guard's core
+
 TURNS = st.tuples(*[st.floats(-1.8, 1.8)] * 3)
 MOVES = st.tuples(*[st.floats(-0.8, 0.8)] * 3)
 FRAMES = pytest.mark.parametrize("frame", ["ee", "base"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeCamera, FakeClock, FakeTeleop, shifted
@@ -235,12 +237,53 @@ def test_a_reset_right_after_a_hold_waits_for_the_stop():
     assert robot.reset(ResetPlan(START)).executed.mode is GuardMode.ARMED
 
 
-def test_a_stale_camera_is_named():
+def test_an_arm_that_is_lost_ends_the_episode_and_not_the_session():
     robot = make()
     start(robot)
-    robot.cameras["front"].frozen_s = 0.0
+    last = advance(robot)
+    robot.arm.gone = True
+    advance(robot)
+    seen = advance(robot)
+    assert (seen.executed.mode, seen.arm.T_base_ee) == (GuardMode.FAULT, last.arm.T_base_ee)
+    with pytest.raises(ResetError, match=r"reset refused: .* gone"):
+        robot.reset(ResetPlan(START))
+    robot.arm.gone = False
+    assert robot.reset(ResetPlan(START)).executed.mode is GuardMode.ARMED
+
+
+def test_a_stale_camera_ends_the_episode_and_not_the_session(caplog):
+    robot = make()
+    start(robot)
+    robot.command(ArmCommand(START))
+    last = advance(robot).frames["front"]
+    robot.cameras["front"].frozen_s = robot.clock.now()
+    robot.command(ArmCommand(START))
+    seen = advance(robot, 5)
+    assert seen.executed.mode is GuardMode.HOLD and seen.executed.reason.startswith("S16")
+    assert "camera 'front'" in caplog.text
+    assert seen.frames["front"].sequence == last.sequence
+    robot.cameras["front"].frozen_s = inf
+    assert robot.reset(ResetPlan(START)).frames["front"].stamp_s > last.stamp_s + 4 * STEP_S
+
+
+def test_frames_that_are_late_where_the_guard_has_them_are_waited_for_a_while():
+    """A process that stood still finds old frames, and new ones a moment later."""
+    robot = make()
+    start(robot)
+    camera, late_until_s = robot.cameras["front"], robot.clock.now() + 1.5 * STEP_S
+    read = camera.read_latest
+
+    def late(max_age_s):
+        if robot.clock.now() < late_until_s:
+            raise TimeoutError("camera 'front': too old")
+        return read(max_age_s)
+
+    camera.read_latest = late
+    assert advance(robot).frames["front"].stamp_s > robot.clock.now() - 0.04
+    assert late_until_s <= robot.clock.now() < late_until_s + 0.02
+    late_until_s += 60.0
     with pytest.raises(TimeoutError, match="camera 'front'"):
-        advance(robot, 5)
+        robot.observe()
 
 
 def test_closing_disarms():

@@ -36,6 +36,8 @@ from hardware.recording import (
     write_robot,
 )
 
+pytestmark = pytest.mark.no_cover  # not of the guard's core
+
 
 def _pose(rng: np.random.Generator) -> Pose:
     quat = rng.normal(size=4)

@@ -21,6 +21,8 @@ from hardware.toml_writer import to_toml
 from robot_rl.cli import main
 from tests.hardware.cameras.rig import NetworkCamera
 
+pytestmark = pytest.mark.no_cover  # not of the guard's core
+
 HOME = (0.0, -0.7854, 0.0, -2.3562, 0.0, 1.5708, 0.7854)
 ANSWERS = [
     *("--yes", "--address", "10.0.0.2", "--cameras", "none", "--teleop", "spacemouse:/dev/hidraw3"),

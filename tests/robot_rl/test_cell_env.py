@@ -21,7 +21,7 @@ from robot_rl.cell_task import load_task
 from robot_rl.cli import main
 from robot_rl.collectors import RandomPolicy
 from robot_rl.env import RobotEnv
-from robot_rl.episodes import EpisodeStore
+from robot_rl.episodes import EpisodeStore, read_episode
 from robot_rl.link import InProcessLink
 from robot_rl.policy_weights import Acting
 from robot_rl.rollout import EnvSpec
@@ -43,6 +43,14 @@ def an_environment(where: dict[str, str]) -> Any:
 
 def still(env: RobotEnv) -> tuple[Any, float, bool, bool, dict[str, Any]]:
     return env.step(np.zeros(6, np.float32))
+
+
+def trouble(env: RobotEnv, what: str, seconds: float) -> float:
+    """The arm is ``blocked`` or ``gone`` from now on, until the time returned."""
+    end_s = env.now() + seconds
+    setattr(Cabinet.arm, what, True)
+    env.robot.clock.every(0.1, lambda now: setattr(Cabinet.arm, what, now < end_s))
+    return end_s
 
 
 def test_gymnasium_accepts_it(env: RobotEnv) -> None:
@@ -150,16 +158,24 @@ def test_a_reset_that_does_not_arrive_is_tried_again_at_the_next_press(
     env: RobotEnv, capsys: pytest.CaptureFixture[str]
 ) -> None:
     env.reset(seed=1)
-    Cabinet.arm.blocked = True
-    freed_s = env.now() + 25.0
-
-    def free(now: float) -> None:
-        Cabinet.arm.blocked = now < freed_s
-
-    env.robot.clock.every(0.1, free)
+    freed_s = trouble(env, "blocked", 25.0)
     env.reset(seed=2)
     assert env.now() >= freed_s
     assert "not at the start: " in capsys.readouterr().err
+
+
+def test_a_lost_arm_ends_the_episode_and_the_next_press_goes_on(
+    env: RobotEnv, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env.reset(seed=1)
+    still(env)
+    back_s = trouble(env, "gone", 12.0)
+    steps = [still(env), still(env)]
+    assert any(terminated or truncated for _, _, terminated, truncated, _ in steps)
+    env.reset(seed=2)
+    assert env.now() >= back_s
+    assert "not at the start: " in capsys.readouterr().err
+    assert env.latest.executed.mode < GuardMode.HOLD
 
 
 def test_a_cell_without_a_person_or_a_camera_is_refused(where: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,6 +207,8 @@ def test_recorded_trained_and_tested_from_the_command_line(
 
     shown = said("record", "--episodes", "2", "--out", str(tmp_path / "shown"))
     assert shown["demos"] == 2
+    held = read_episode(next((tmp_path / "shown").rglob("*.mcap"))).header.files
+    assert held == {name: Path(where[name]).read_text() for name in ("cell", "task")}
     small = [
         "--learner.width",
         "8",

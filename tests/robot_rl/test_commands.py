@@ -95,7 +95,10 @@ def test_demos_of_another_task_are_refused(demos: Path, tmp_path: Path, capsys: 
 
 @pytest.mark.parametrize(
     ("preset", "options"),
-    [("residual", ("--warmup", "random")), ("latent_noise", ("--cloning.flow.distill-steps", 100))],
+    [
+        ("residual", ("--warmup", "random")),
+        ("latent_noise", ("--cloning.flow.width", 32, "--cloning.flow.distill-steps", 100)),
+    ],
 )
 def test_a_policy_over_a_base_is_trained_and_evaluated_as_one(
     preset: str, options: tuple[object, ...], demos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

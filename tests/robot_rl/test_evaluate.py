@@ -136,6 +136,15 @@ def test_a_process_that_fails_is_named_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_process_that_is_killed_is_said_and_the_others_end() -> None:
+    test = EvaluationProcesses("blind", REACH, 400, seed=0, workers=2)
+    test.processes[0].kill()
+    with pytest.raises(RuntimeError, match="an evaluation process failed: it ended with code -9"):
+        test.result()
+    assert test.processes[1].exitcode == -9
+    test.stop()
+
+
 class Pushing(Still):
     """Down, whatever is there."""
 

@@ -19,6 +19,7 @@ from robot_rl.types import Episode
 from sim.tasks import make_task
 from tests.ros.ros_cell import RosCell
 
+BOTH = {Source.POLICY, Source.HUMAN}
 OPTIONS = {"cameras": ("front",), "previous_action": True}
 
 
@@ -62,9 +63,9 @@ def recorded(tmp_path_factory):
         spec = EnvSpec("robot_rl_nodes.envs:Cell-v0", {"folder": str(cell.folder), **OPTIONS})
         env = spec.make()
         rollout = Rollout(env, spec, "live", seed=5, store=store)
-        episodes = rollout.episodes(RestingPolicy(int(env.action_space.shape[0])), 5)
-        # A computer too busy for the guard (S25) ends an episode before anybody has taken over.
-        live = next(episode for episode in episodes if len({step.source for step in episode.steps}) == 2)
+        episodes = rollout.episodes(RestingPolicy(int(env.action_space.shape[0])), 30)
+        # A computer too busy for the guard (S25) ends an episode, before anybody has taken over perhaps.
+        live = next(episode for episode in episodes if {step.source for step in episode.steps} >= BOTH)
         env.close()
     finally:
         cell.close()
@@ -74,7 +75,6 @@ def recorded(tmp_path_factory):
 
 def test_a_bag_plays_back_into_the_same_observations(recorded):
     live, bag = recorded
-    assert {step.source for step in live.steps} == {Source.POLICY, Source.HUMAN}
     assert len(bag.steps) == len(live.steps)
     env = played(bag)
     seen, _ = env.reset(seed=bag.header.seed)

@@ -41,22 +41,29 @@ class Person:
             assert time.monotonic() < deadline_s and self._up.poll() is None, self._said.read_text()
             time.sleep(0.02)
 
-    def press(self, button: str, *until: str) -> None:
-        """Keep it down until one of ``until`` is said anew."""
-        before = self.hears(*until)
+    def press(self, button: str, until: Callable[[], bool]) -> None:
+        """Keep it down ``until`` then."""
         self._hand.write_text(button)
-        self.wait(lambda: self.hears(*until) > before)
+        self.wait(until)
         self._hand.write_text("")
         time.sleep(0.1)  # A button that is up for less than a sample of the device was never up.
 
     def episode(self, number: int, ended_by: str) -> str:
-        """Begin the next one and end it; a busy computer may stop the arm (S25), which a press clears. How it ended."""
+        """Begin the next one and end it, unless the guard does: a busy computer may stop the arm (S25), which a press
+        clears. How it ended."""
+        answers = (RUNS, "not yet", "not at the start")
         while self.hears(RUNS) <= number:
             self.wait(lambda: self.hears(PROMPT) + self.hears("not yet") > 0)
-            self.press("success", RUNS, "not yet", "not at the start")
-        self.press(ended_by, f"episode {number}: ")
-        self.wait(lambda: self.hears(PROMPT) > number + self.hears("not at the start"))
+            before = self.hears(*answers)
+            self.press("success", lambda before=before: self.hears(*answers) > before)
+        self.press(ended_by, lambda: self.hears(f"episode {number}: ") > 0)
+        self.wait(lambda: self.hears(PROMPT) > number + 1 + self.hears("not at the start"))
         return self._said.read_text().partition(f"episode {number}: ")[2].split()[0]
+
+
+def labels(run: Path) -> set[float]:
+    """What the buttons said at the ends of the episodes so far."""
+    return {read_episode(path).steps[-1].reward_inputs["key"] for path in (run / "episodes").glob("*.mcap")}
 
 
 @pytest.fixture(name="place")
@@ -78,8 +85,9 @@ def test_the_buttons_begin_and_label_episodes_over_the_nodes(place: Path, tmp_pa
         person = Person(up, tmp_path / "said", buttons(place))
         try:
             outcomes = [person.episode(0, "success"), person.episode(1, "failure")]
-            while "success" not in outcomes and len(outcomes) < 6:  # Too busy a computer: the guard ended them.
-                outcomes.append(person.episode(len(outcomes), "success"))
+            while missing := {1.0, -1.0} - labels(tmp_path / "run"):  # Too busy a computer: the guard ended them.
+                assert len(outcomes) < 8, (tmp_path / "said").read_text()
+                outcomes.append(person.episode(len(outcomes), "success" if 1.0 in missing else "failure"))
             up.send_signal(signal.SIGINT)
             up.wait(60.0)
         finally:
@@ -91,7 +99,6 @@ def test_the_buttons_begin_and_label_episodes_over_the_nodes(place: Path, tmp_pa
     store = EpisodeStore(tmp_path / "run" / "episodes")
     episodes = [read_episode(tmp_path / "run" / "episodes" / row.path) for row in store.list()]
     store.close()
-    assert {1.0, -1.0} <= {episode.steps[-1].reward_inputs["key"] for episode in episodes}
     for episode, outcome in zip(episodes, outcomes, strict=True):
         last, start = episode.steps[-1], episode.header.initial_robot.arm.T_base_ee.position_m
         assert episode.header.task == "touch"

@@ -79,19 +79,19 @@ def test_the_policy_sees_no_truth(task: str, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("task", TASKS)
 def test_an_experienced_person_succeeds_through_the_guard(task: str) -> None:
     env = make(task, person="expert", takeover="always")
-    results = [episode(env, seed) for seed in range(500, 510)]
-    assert sum(success for success, _ in results) >= 9
-    assert env.robot.teleop.stats.takeovers == 10
+    results = [episode(env, seed) for seed in range(500, 506)]
+    assert all(success for success, _ in results)
+    assert env.robot.teleop.stats.takeovers == 6
     assert env.latest.executed.source == Source.HUMAN and env.latest.executed.mode == GuardMode.RUNNING
 
 
 @pytest.mark.parametrize(
-    ("task", "low", "high"), [("pick_cube", 7, 8), ("connector_insertion", 1, 5), ("pick_and_insert", 0, 5)]
+    ("task", "low", "high"), [("pick_cube", 5, 5), ("connector_insertion", 1, 3), ("pick_and_insert", 0, 3)]
 )
 def test_the_blind_script_is_a_floor(task: str, low: int, high: int) -> None:
     """It shows what knowing the task frame alone is worth: nearly everything for the cube, little for an insertion."""
     env = make(task)
-    assert low <= sum(episode(env, seed, blind=True)[0] for seed in range(700, 708)) <= high
+    assert low <= sum(episode(env, seed, blind=True)[0] for seed in range(700, 705)) <= high
 
 
 @pytest.mark.parametrize("task", TASKS)

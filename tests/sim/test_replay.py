@@ -115,7 +115,7 @@ def of_an_arm(tmp_path: Path) -> Callable[..., Path]:
     task = tmp_path / "touch.toml"
     task.write_text('name = "touch"\ninstruction = "Touch it."\n[start]\nposition_m = [0.5, 0.0, 0.3]\n')
 
-    def changed(path: Path, later_s: float = 86_400.0037, **environment: str) -> Path:
+    def changed(path: Path, later_s: float = 86_400.0037, held: bool = False, **environment: str) -> Path:
         def moved(robot: RobotObservation) -> RobotObservation:
             at = later_s + robot.stamp_s
             arm = replace(robot.arm, stamp_s=later_s + robot.arm.stamp_s)
@@ -126,6 +126,7 @@ def of_an_arm(tmp_path: Path) -> Callable[..., Path]:
             where = {"cell": str(cell), "task": str(task), **environment}
             began = moved(episode.header.initial_robot)
             header = replace(episode.header, task="touch", setup={}, environment=where, initial_state=None)
+            header = replace(header, files=EnvSpec("", where).files() if held else {})
             episode.header = replace(header, initial_robot=began)
             episode.steps = [replace(step, raw=moved(step.raw)) for step in episode.steps]
             return episode
@@ -143,6 +144,17 @@ def test_targets_of_a_real_arm_are_carried_out_at_an_empty_table(tmp_path, of_an
     assert (report.replayed_success, report.parts_after_s) == (None, None)
     began, ended = (read_episode(path).steps[i].raw.arm.T_base_ee.position_m for i in (0, -1))
     assert np.linalg.norm(np.subtract(began, ended)) > 0.05, "an arm that hardly moved proves nothing"
+
+
+def test_a_real_arms_targets_are_held_to_the_limits_of_then_and_not_of_today(tmp_path, of_an_arm):
+    (path,) = record(tmp_path, "sim:Reach-v0", 1, person="expert", takeover="always")
+    was, cell = of_an_arm(path, held=True), tmp_path / "cell.toml"
+    cell.write_text(cell.read_text().replace("[limits.collaborative]", "[limits.collaborative]\nmax_speed_m_s = 0.03"))
+    assert replay(was).max_position_error_m < 1e-6
+    assert replay(was, moved={"cell": str(cell)}).max_position_error_m > 0.02, "what the slower limit would have done"
+    cell.unlink()
+    (tmp_path / "touch.toml").unlink()
+    assert replay(was).max_position_error_m < 1e-6
 
 
 def test_what_keeps_a_real_arms_targets_from_the_twin_is_said_in_one_line(tmp_path, of_an_arm):

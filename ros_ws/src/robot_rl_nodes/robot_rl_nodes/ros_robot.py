@@ -21,7 +21,6 @@ from hardware.clock import RealClock
 from hardware.guard import EngageError
 from hardware.interfaces import (
     ArmCommand,
-    CameraFrame,
     Clock,
     GuardMode,
     ResetError,
@@ -67,7 +66,6 @@ class RosRobot:
         self._since_s, self._sequence, self._request = self.clock.now(), 0, 0
         self._skew_s: float | None = None
         self._status: dict[str, str] = {}
-        self._frames: Mapping[str, CameraFrame] = {}
         node = rclpy.create_node(name)
         self._cameras = {camera: TopicCamera(node, camera, self.clock, lambda: None) for camera in cameras}
         max_skew_s = cell.profile(limits_profile).max_skew_s
@@ -111,20 +109,16 @@ class RosRobot:
 
     def observe(self) -> RobotObservation:
         """State, frames and what was executed since the last command. Raises ``ConnectionError`` where no guard ticks
-        any more, and ``TimeoutError`` naming a stale camera; while the guard holds, for that very reason perhaps, the
-        last frames must do."""
+        any more, and as :meth:`CameraWatch.take_or_last`."""
         with self._condition:
             if not self._condition.wait_for(self._ticks_come, MAX_TICK_AGE_S):
                 raise ConnectionError(f"no tick of the guard for more than {MAX_TICK_AGE_S:g} s; is arm_node running?")
+        frames = self._watch.take_or_last(self.clock, lambda: self.tick.executed.mode >= GuardMode.HOLD)
+        self._skew_s = self._watch.reported_skew_s() if self._cameras else None
+        with self._condition:
             tick, log = self._newest()
             executed, changes = log.summary()
-        try:
-            self._frames = self._watch.take()
-            self._skew_s = self._watch.reported_skew_s() if self._cameras else None
-        except TimeoutError:
-            if tick.executed.mode < GuardMode.HOLD or not self._frames:
-                raise
-        return RobotObservation(self.clock.now(), tick.arm, self._frames, executed, changes)
+        return RobotObservation(self.clock.now(), tick.arm, frames, executed, changes)
 
     def end_episode(self) -> None:
         """No more commands until the next reset: their absence is no fault (S2)."""

@@ -15,7 +15,7 @@ import pytest
 from hardware.cell import Cell
 from hardware.interfaces import GuardMode, Source
 from hardware.limits import Limits
-from tests.judged_twin import CELL, JudgedTwin
+from tests.guard_in_twin.judged_twin import CELL, JudgedTwin
 
 STORIES = int(os.environ.get("GUARD_STORIES", "4"))
 """Random stories of 8 s."""

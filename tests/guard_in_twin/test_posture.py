@@ -12,7 +12,7 @@ from hardware.interfaces import GuardMode, Pose
 from hardware.posture import Posture
 from hardware.reference import orientation
 from hardware.whole_arm import JOINT_SLACK_RAD, PREDICTION_SLACK_M
-from tests.judged_twin import JudgedTwin
+from tests.guard_in_twin.judged_twin import JudgedTwin
 
 STOPS = max(8, int(os.environ.get("GUARD_STORIES", "8")))
 
