@@ -77,7 +77,9 @@ class ArmInHand:
         else:
             self.robot.guard.reset()
         at = ", ".join(f"{value:.3f}" for value in self.position_m)
-        say(f"  {self.robot.guard.mode.name}, end effector at {at} m")
+        mode = self.robot.guard.mode  # On a busy machine the guard may stop even an arm at rest (S25).
+        stopped = f" ({self.robot.guard.reason}; `clear`, then on)" if mode >= GuardMode.HOLD else ""
+        say(f"  {mode.name}{stopped}, end effector at {at} m")
 
     def wrench_at_rest(self) -> tuple[Vector6, float]:
         """Mean of what the arm feels in a second, and the greatest deviation of a force in it, N."""

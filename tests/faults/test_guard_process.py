@@ -15,7 +15,7 @@ from hardware.black_box_report import read_black_box
 from hardware.guard_process import BLACK_BOX
 from hardware.guard_process import SOCKET as GUARD_SOCKET
 from hardware.guard_socket import MAX_PACKET_BYTES
-from tests.faults.guarded_twin import GuardedTwin, start
+from tests.faults.guarded_twin import GuardedTwin, start, undisturbed
 
 WATCHDOG_S = 0.1
 FAST = (0.15, -0.15, 0.15)
@@ -33,17 +33,21 @@ def fast(back: int) -> tuple[float, float, float]:
     return tuple(v * (-1.0) ** back for v in FAST)  # type: ignore[return-value]
 
 
-def test_s3_kill_9_of_the_guard_stops_the_arm(twin):
-    events = []
+def test_s3_kill_9_of_the_guard_stops_the_arm():
     rng = np.random.default_rng(3)
-    for back in range(3):
-        twin.start_guard()
-        twin.drive(fast(back), 0.4 + 0.3 * rng.random())
-        at, code = twin.end_guard(signal.SIGKILL)
-        assert code == -signal.SIGKILL
-        events.append(at)
-        time.sleep(0.8)
-    stops = twin.stops(events)
+
+    def story(twin):
+        events = []
+        for back in range(3):
+            twin.start_guard()
+            twin.drive(fast(back), 0.4 + 0.3 * rng.random())
+            at, code = twin.end_guard(signal.SIGKILL)
+            assert code == -signal.SIGKILL
+            events.append(at)
+            time.sleep(0.8)
+        return twin.stops(events)
+
+    stops = undisturbed(story)
     for stop in stops:
         print(f"\n  kill -9 at {1000 * stop.speed_m_s:.0f} mm/s: {stop.seconds:.3f} s, {1000 * stop.metres:.1f} mm")
     for stop in stops:
@@ -53,20 +57,23 @@ def test_s3_kill_9_of_the_guard_stops_the_arm(twin):
         assert stop.deceleration_m_s2 < 4.0
 
 
-def test_sigterm_brings_the_arm_to_rest_before_the_guard_ends(twin):
-    events = []
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        twin.start_guard()
-        twin.drive(fast(len(events)), 0.6)
-        at, code = twin.end_guard(signum)
-        assert code == 0
-        assert json.loads(twin.guard.stdout.read())["cell"] == "twin"
-        events.append(at)
-        time.sleep(0.8)
-    assert twin.lock_owner() == ""
-    boxes = sorted((twin.folder / BLACK_BOX).glob("*.mcap"))
-    assert "asked to end" in read_black_box(boxes[-1]).reason
-    for stop in twin.stops(events):
+def test_sigterm_brings_the_arm_to_rest_before_the_guard_ends():
+    def story(twin):
+        events = []
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            twin.start_guard()
+            twin.drive(fast(len(events)), 0.6)
+            at, code = twin.end_guard(signum)
+            assert code == 0
+            assert json.loads(twin.guard.stdout.read())["cell"] == "twin"
+            events.append(at)
+            time.sleep(0.8)
+        assert twin.lock_owner() == ""
+        boxes = sorted((twin.folder / BLACK_BOX).glob("*.mcap"))
+        assert "asked to end" in read_black_box(boxes[-1]).reason
+        return twin.stops(events)
+
+    for stop in undisturbed(story):
         assert stop.speed_m_s > 0.1
         assert stop.seconds < 0.45
         assert stop.metres < 0.03
@@ -85,19 +92,22 @@ def test_a_second_guard_of_the_cell_is_refused_and_the_lock_dies_with_its_guard(
     assert twin.client.request("status").mode == "ARMED"
 
 
-def test_a_guard_that_was_stopped_for_a_second_holds_and_does_not_leap(twin):
-    twin.start_guard()
-    twin.drive(FAST, 0.5)
-    paused = time.monotonic()
-    twin.guard.send_signal(signal.SIGSTOP)
-    time.sleep(1.0)
-    resumed = time.monotonic()
-    twin.guard.send_signal(signal.SIGCONT)
-    time.sleep(0.8)
-    status = twin.client.request("status")
-    assert status.missed_ticks > 50
-    during, after = twin.stops([paused, resumed])
-    assert status.mode == "HOLD"
+def test_a_guard_that_was_stopped_for_a_second_holds_and_does_not_leap():
+    def story(twin):
+        twin.start_guard()
+        twin.drive(FAST, 0.5)
+        paused = time.monotonic()
+        twin.guard.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)
+        resumed = time.monotonic()
+        twin.guard.send_signal(signal.SIGCONT)
+        time.sleep(0.8)
+        status = twin.client.request("status")
+        assert status.missed_ticks > 50
+        assert status.mode == "HOLD"
+        return twin.stops([paused, resumed])
+
+    during, after = undisturbed(story)
     assert during.seconds <= WATCHDOG_S + 0.45
     assert during.metres <= 0.03
     assert after.metres < 0.005  # It starts again where the arm's own watchdog stopped the arm.

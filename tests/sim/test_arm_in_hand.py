@@ -66,3 +66,10 @@ def test_what_the_guard_refuses_is_said_and_leaves_the_arm_in_its_care(hand):
 def test_at_rest_it_feels_nothing(hand):
     wrench, spread_n = hand.wrench_at_rest()
     assert (wrench, spread_n) == (pytest.approx([0.0] * 6, abs=0.1), pytest.approx(0.0, abs=0.1))
+
+
+def test_a_stop_once_it_has_arrived_is_said(hand, monkeypatch, capsys):
+    arrive = hand.go_to
+    monkeypatch.setattr(hand, "go_to", lambda *goal: (arrive(*goal), hand.robot.hold("somebody came")))
+    hand.obey("z 40")
+    assert "HOLD (somebody came; `clear`, then on), end effector at" in capsys.readouterr().err
