@@ -85,9 +85,8 @@ def rests(settings: GuardSettings, state: GuardState) -> Rests:
 def _rest(track: Track, stop: Profile) -> Vector3:
     if track.at_rest or track.braking:
         return track.target
-    position, velocity, acceleration = track.motion
-    x, y, z = (p + stop_distance(v, a, stop) for p, v, a in zip(position, velocity, acceleration, strict=True))
-    return x, y, z
+    (x, y, z), (u, v, w), (a, b, c) = track.motion
+    return x + stop_distance(u, a, stop), y + stop_distance(v, b, stop), z + stop_distance(w, c, stop)
 
 
 def _worst(ahead: _Look, stopped: _Look) -> int | None:

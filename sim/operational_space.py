@@ -19,16 +19,20 @@ class OperationalSpace:
         model = world.model
         self._world, self._site, self._body = world, model.site(site).id, int(model.site(site).bodyid[0])
         self._jacobian, self._rate, self._solved = (np.zeros((6, model.nv)) for _ in range(3))
+        self._jacobians, self._rates = (np.split(six, 2) for six in (self._jacobian, self._rate))
         self._force = np.zeros(6)
+        data = world.data
+        self._position, self._velocities = data.site_xpos[self._site], data.qvel
+        self._bias, self._passive = data.qfrc_bias, data.qfrc_passive
 
     def force(self, acceleration: Sequence[float]) -> list[float]:
         """Force and torque (N, N m; base axes) for a linear and angular acceleration (m/s², rad/s²) of the site now."""
         model, data = self._world.model, self._world.data
         jacobian, rate, solved = self._jacobian, self._rate, self._solved
-        mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], self._site)
-        mujoco.mj_jacDot(model, data, rate[:3], rate[3:], data.site_xpos[self._site], self._body)
+        mujoco.mj_jacSite(model, data, *self._jacobians, self._site)
+        mujoco.mj_jacDot(model, data, *self._rates, self._position, self._body)
         mujoco.mj_solveM(model, data, solved, jacobian)
-        free = acceleration - rate @ data.qvel + solved @ (data.qfrc_bias - data.qfrc_passive)
+        free = acceleration - rate @ self._velocities + solved @ (self._bias - self._passive)
         factor = jacobian @ solved.T
         mujoco.mju_cholFactor(factor, mujoco.mjMINVAL)
         mujoco.mju_cholSolve(self._force, factor, free)
