@@ -199,7 +199,7 @@ def load_demos(path: Path | str, task: str, action_dim: int) -> list[Episode]:
         if (header.task, header.action_dim) != (task, action_dim):
             raise ValueError(
                 f"demonstration '{file}' is of task '{header.task}' with {header.action_dim}-dimensional actions, but "
-                f"this run is of task '{task}' with {action_dim}: give demonstrations of the same task and action space"
+                f"this run is of task '{task}' with {action_dim}: give the --task or --env that was recorded, or others"
             )
         episodes.append(episode)
     return episodes
