@@ -281,9 +281,10 @@ def test_frames_that_are_late_where_the_guard_has_them_are_waited_for_a_while():
     camera.read_latest = late
     assert advance(robot).frames["front"].stamp_s > robot.clock.now() - 0.04
     assert late_until_s <= robot.clock.now() < late_until_s + 0.02
-    late_until_s += 60.0
+    late_until_s, began_s = late_until_s + 60.0, robot.clock.now()
     with pytest.raises(TimeoutError, match="camera 'front'"):
         robot.observe()
+    assert robot.clock.now() - began_s == pytest.approx(0.5, abs=0.015)
 
 
 def test_closing_disarms():
