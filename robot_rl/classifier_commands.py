@@ -11,6 +11,9 @@ from typing import Any
 from robot_rl.command import Command, say
 from robot_rl.config import ClassifierConfig
 
+LOW_RECALL = 0.5
+"""Of held-out successes: below it the classifier is warned of."""
+
 
 @dataclass(kw_only=True)
 class RecordSuccess(Command):
@@ -69,5 +72,10 @@ class TrainClassifier(Command):
         quality = train_classifier(classifier, episodes, self.seed)
         out = self.folder(f"classifier-{self.name()}")
         save_classifier(out, classifier, quality)
+        if quality.recall < LOW_RECALL:
+            say(
+                f"it calls {quality.recall:.0%} of the successes: a policy paid by it learns slowly; record more, or "
+                f"lower --config.precision ({self.config.precision:g})"
+            )
         found = {k: v for k, v in dataclasses.asdict(quality).items() if k != "reliability"}
         return {"out": out, "version": classifier.version, "threshold": float(classifier.threshold), **found}

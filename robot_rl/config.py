@@ -68,7 +68,11 @@ class ClassifierConfig:
     width: int = 64
     """Units of the hidden layer over the features."""
     precision: float = 0.98
-    """Share of called successes that must be right on held-out episodes; it decides the threshold."""
+    """How likely a called success must be one, and the share of them that must be on held-out episodes: it decides the
+    threshold."""
+    undecided_s: float = 1.0
+    """What is seen so shortly before a success counts neither way: it looks the same until it has lasted long enough,
+    or until the operator has said so."""
     validation_fraction: float = 0.25
     """Share of episodes held out, for the best weights, the temperature and the threshold."""
     steps: int = 1_000

@@ -1,8 +1,9 @@
 """A success classifier: images of the scene → whether the task is done. The reward where nothing else can tell.
 
 Trained on frames labelled as they were recorded; held out by whole episodes, since frames of one are nearly the same.
-Its probabilities are calibrated there by a temperature (arXiv 1706.04599), and its threshold is the lowest that reaches
-a stated precision: a false success teaches the policy to cheat, a missed one costs only time. One path (``Vision``)
+Its probabilities are calibrated there by a temperature (arXiv 1706.04599), and what it calls a success is one with the
+stated precision, frame by frame, and over all held-out frames: a false success teaches the policy to cheat, a missed
+one costs only time. One path (``Vision``)
 turns images into features in training, serving and relabelling alike.
 """
 
@@ -102,15 +103,19 @@ class SuccessClassifier(nn.Module):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def frames(self, episodes: Sequence[Episode]) -> Frames:
-        """Every observation of ``episodes``, with what was said of it: at its start an episode is no success; after a
-        step what the operator said, else what was recorded."""
+        """The observations of ``episodes``, with what was said of each: at its start an episode is no success; after a
+        step what the operator said, else what was recorded. Those of which it is undecided are left out."""
         seen: dict[str, list[np.ndarray]] = {name: [] for name in self.vision.cameras}
         success, number = [], []
         for i, episode in enumerate(episodes):
             after = [step.observation for step in episode.steps] + [episode.final_observation]
-            success += [False, *map(_was_success, episode.steps)]
-            number += [i] * len(after)
-            for observation in after:
+            said = [False, *map(_was_success, episode.steps)]
+            soon = round(self.config.undecided_s * episode.header.control_hz)
+            for at, observation in enumerate(after):
+                if not said[at] and any(said[at : at + soon + 1]):
+                    continue
+                success.append(said[at])
+                number.append(i)
                 kept = self.vision.kept(observation)
                 for name in seen:
                     seen[name].append(kept[name])
@@ -146,14 +151,14 @@ def train_classifier(classifier: SuccessClassifier, episodes: Sequence[Episode],
     before = torch.sigmoid(logits)
     classifier.temperature.fill_(best_temperature(logits, valid.success))
     probability = torch.sigmoid(logits / classifier.temperature)
-    threshold = threshold_for(config.precision, probability, valid.success)
-    if threshold is None:
+    threshold = max(threshold_for(config.precision, probability, valid.success) or 1.0, config.precision)
+    called = probability >= threshold
+    if not called.any():
         raise ValueError(
             f"no threshold reaches precision {config.precision:g} on held-out episodes: record more, above all "
             "failures that look like successes"
         )
     classifier.threshold.fill_(threshold)
-    called = probability >= classifier.threshold
     right = float((called & valid.success).sum())
     table = reliability(probability, valid.success)
     return Quality(

@@ -23,7 +23,9 @@ from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 from tests.robot_rl.test_vision import seeing, weights  # noqa: F401 - a fixture
 
 SIDE = 16
-CONFIG = ClassifierConfig(VisionConfig({"top": SIDE}, width=8, shift_px=1), width=8, steps=150, batch_size=32)
+CONFIG = ClassifierConfig(
+    VisionConfig({"top": SIDE}, width=8, shift_px=1), width=8, undecided_s=0.0, steps=150, batch_size=32
+)
 GOOD = Quality(1, 1, 1.0, 1.0, 0.0, 0.0, [])
 
 
@@ -61,6 +63,7 @@ def test_it_tells_success_from_failure_on_episodes_it_never_saw(trained):
     called = classifier.probability(fresh.seen) >= classifier.threshold
     assert torch.equal(called, fresh.success)
     assert quality.precision >= CONFIG.precision and quality.recall > 0.9 and quality.episodes == 3
+    assert classifier.threshold >= CONFIG.precision, "held out without an error, and yet nothing unlikely is a success"
 
 
 def test_validation_shares_no_episode_with_training(monkeypatch):
@@ -98,6 +101,13 @@ def test_the_operators_word_is_the_label():
     told.steps[-1] = replace(told.steps[-1], reward_inputs={"key": -1.0})
     told.steps[0] = replace(told.steps[0], reward_inputs={"key": 1.0})
     assert SuccessClassifier(CONFIG).frames([told]).success.tolist() == [0, 1, 0, 0, 0, 1, 1, 1, 0]
+
+
+def test_what_is_seen_just_before_a_success_counts_neither_way():
+    frames = SuccessClassifier(replace(CONFIG, undecided_s=0.2)).frames([episode(0), episode(1, succeeds=None)])
+    assert frames.success.tolist() == [0, 0, 0, 1, 1, 1, 1, *[0] * 9]
+    assert frames.episode.tolist() == [0] * 7 + [1] * 9
+    assert len(frames.seen["top"]) == 16
 
 
 def test_too_little_is_refused():
