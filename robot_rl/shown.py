@@ -13,6 +13,9 @@ from hardware.interfaces import Source
 from robot_rl.image_encoder import random_shift
 from robot_rl.types import Episode
 
+ARM, RESTING = 6, 1e-6
+"""Entries of an action that move the arm, and what is no motion."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -66,7 +69,7 @@ def shown_in(episodes: Sequence[Episode], horizon: int = 1, cameras: Sequence[st
 
 
 def _shown_in(episode: Episode, horizon: int, entries: Sequence[str]) -> Shown | None:
-    human = np.array([step.source in (Source.HUMAN, Source.DEMO) for step in episode.steps], bool)
+    human = _shows(episode)
     starts = np.flatnonzero(human)
     if not len(starts):
         return None
@@ -80,6 +83,20 @@ def _shown_in(episode: Episode, horizon: int, entries: Sequence[str]) -> Shown |
     observations = [episode.steps[start].observation for start in starts]
     stacked = {name: torch.from_numpy(np.stack([o[name] for o in observations])) for name in entries}
     return Shown(stacked, torch.from_numpy(action), torch.from_numpy(valid))
+
+
+def _shows(episode: Episode) -> np.ndarray:
+    """bool (steps,): a person drove, and showed something. Control passes back only once the hand has rested for a
+    while (``release_s``): that is no way to act where it let go."""
+    human = np.array([step.source in (Source.HUMAN, Source.DEMO) for step in episode.steps], bool)
+    arm, rest = np.split(np.array([step.executed_action for step in episode.steps]), [ARM], axis=1)
+    moved = np.abs(arm).max(axis=1) > RESTING
+    changed = (np.diff(rest, axis=0, prepend=rest[:1]) != 0.0).any(axis=1)
+    resting, let_go = ~(moved | changed), False
+    for i in reversed(range(len(human))):
+        let_go = not human[i] or (let_go and bool(resting[i]))
+        human[i] &= not let_go
+    return human
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

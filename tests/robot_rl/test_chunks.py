@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,24 @@ def test_a_chunk_never_crosses_the_end_of_a_correction_or_of_an_episode():
     assert first.valid.tolist() == [[True, True, False], [True, False, False], [True, False, False]]
     assert first.action[..., 0].tolist() == [[1, 2, 0], [2, 0, 0], [4, 0, 0]]
     assert second.valid.sum(1).tolist() == [3, 2, 1]
+
+
+def test_the_rest_before_a_hand_lets_go_shows_nothing():
+    """A person's last steps of a correction stand still since nobody's hand moves; those of a demonstration mean it."""
+    told = episode("PHHHHPHHHHPDDD")
+
+    def shown(at_rest, gripper=()):
+        steps = list(told.steps)
+        for i, step in enumerate(steps):
+            action = np.zeros(7, np.float32) if i in at_rest else np.full(7, 0.5, np.float32)
+            action[6] = -1.0 if i in gripper else 1.0
+            steps[i] = replace(step, executed_action=action)
+        return [int(i) for part in shown_in([replace(told, steps=steps)]) for i in part.observation["state"][:, 0]]
+
+    assert shown({3, 4, 9}) == [1, 2, 6, 7, 8, 11, 12, 13]
+    assert shown({1, 6, 8}) == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13], "resting on the way is part of it"
+    assert shown({11, 12, 13}) == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13], "a demonstration ends at rest"
+    assert shown({3, 4}, gripper={4}) == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13], "the fingers were closed"
 
 
 def test_nothing_shown_is_refused():
