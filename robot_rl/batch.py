@@ -61,7 +61,7 @@ class Batch(Generic[Array]):
     next_observation: dict[str, Array]
     next_base_action: Array
     human: Array
-    """bool (n,): a person drove the step, correcting or demonstrating."""
+    """bool (n,): a person drove the step, demonstrating, or correcting with a hand that did not rest."""
 
     def __len__(self) -> int:
         return len(self.reward)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from hardware.interfaces import Source
 from robot_rl.batch import Batch, Rows, Stored
 from robot_rl.reward import Returns
 from robot_rl.ring_file import EMPTY, Entries, RingFile, is_frame
-from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId
+from robot_rl.types import REWARD_INPUTS, Episode, Observation, Step, StepId, moves
 
 FLAGS = ("intervention_start", "terminated", "truncated", "success")
 
@@ -167,9 +167,7 @@ class ReplayBuffer:
         A chain ends at termination (no bootstrap), at truncation and at the ring's head (bootstrap from the last
         observation), and where control passes to the person.
         """
-        gamma, ends = returns.gamma, self.flags["terminated"]
-        if not returns.failure_ends:
-            ends = ends & self.flags["success"]
+        gamma, ends = returns.gamma, self.flags["terminated"] & (self.flags["success"] | returns.failure_ends)
         total, discount = np.zeros(len(slots), np.float32), np.ones(len(slots), np.float32)
         at, running = slots.copy(), np.ones(len(slots), bool)
         for _ in range(returns.n_step):
@@ -184,15 +182,16 @@ class ReplayBuffer:
             at = np.where(running, after, at)
             running &= ~takeover & self.sampleable(at)
             # The slot of a final observation has no successor, so `sampleable` also ends chains at episode ends.
+        action, source = self.action[slots], self.source[slots]
         return Batch(
             observation={name: _rows(array, slots) for name, array in self.observation.items()},
-            action=self.action[slots],
+            action=action,
             base_action=self.base_action[slots],
             reward=total,
             discount=discount,
             next_observation={name: _rows(array, at) for name, array in self.observation.items()},
             next_base_action=self.base_action[at],
-            human=np.isin(self.source[slots], (Source.HUMAN, Source.DEMO)),
+            human=(source == Source.DEMO) | (source == Source.HUMAN) & moves(action),
         )
 
     # -- persistence -------------------------------------------------------------------------------------------------

@@ -11,10 +11,7 @@ from torch import Tensor
 
 from hardware.interfaces import Source
 from robot_rl.image_encoder import random_shift
-from robot_rl.types import Episode
-
-ARM, RESTING = 6, 1e-6
-"""Entries of an action that move the arm, and what is no motion."""
+from robot_rl.types import ARM, Episode, moves
 
 
 @dataclass(frozen=True)
@@ -86,13 +83,12 @@ def _shown_in(episode: Episode, horizon: int, entries: Sequence[str]) -> Shown |
 
 
 def _shows(episode: Episode) -> np.ndarray:
-    """bool (steps,): a person drove, and showed something. Control passes back only once the hand has rested for a
-    while (``release_s``): that is no way to act where it let go."""
+    """bool (steps,): a person drove, and not only since their hand's rest before it let go had not lasted long enough
+    (:func:`~robot_rl.types.moves`)."""
     human = np.array([step.source in (Source.HUMAN, Source.DEMO) for step in episode.steps], bool)
-    arm, rest = np.split(np.array([step.executed_action for step in episode.steps]), [ARM], axis=1)
-    moved = np.abs(arm).max(axis=1) > RESTING
-    changed = (np.diff(rest, axis=0, prepend=rest[:1]) != 0.0).any(axis=1)
-    resting, let_go = ~(moved | changed), False
+    action = np.array([step.executed_action for step in episode.steps])
+    changed = (np.diff(action[:, ARM:], axis=0, prepend=action[:1, ARM:]) != 0.0).any(axis=1)
+    resting, let_go = ~(moves(action) | changed), False
     for i in reversed(range(len(human))):
         let_go = not human[i] or (let_go and bool(resting[i]))
         human[i] &= not let_go

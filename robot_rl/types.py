@@ -18,6 +18,16 @@ REWARD_INPUTS = ("potential", "next_potential", "key", "classifier")
 verdict on it (1 success, -1 failure), the success classifier's (1 or 0)."""
 
 
+ARM, RESTING = 6, 1e-6
+"""Entries of an action that move the arm, and what is no motion."""
+
+
+def moves(action: np.ndarray) -> np.ndarray:
+    """Which of ``action`` (..., action_dim) move the arm. Control passes back from a person only once the hand has
+    rested for a while (``release_s``): those steps are theirs, and no way to act where they let go."""
+    return np.asarray(np.abs(action[..., :ARM]).max(axis=-1) > RESTING)
+
+
 class StepId(NamedTuple):
     """Identity of a step: delivered at least once, inserted exactly once."""
 

@@ -134,12 +134,22 @@ def test_takeover_label_falls_on_the_policy_step_before(sources, labels):
     assert buffer.gather(np.arange(4), Returns(0.9, 1, reward)).reward.tolist() == labels
 
 
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [(Source.HUMAN, [False, True, True]), (Source.DEMO, [True, True, True]), (Source.POLICY, [False] * 3)],
+)
+def test_a_correction_in_which_the_hand_rests_shows_nothing(source, shown):
+    buffer = ReplayBuffer(50, LAYOUT, 2)
+    buffer.add_episode(make_episode(0, [source] * 3, True))  # its first action is 0
+    assert buffer.gather(np.arange(3), Returns(0.9, 1, RewardWeights())).human.tolist() == shown
+
+
 def test_mixture_keeps_its_fractions_and_lends_the_share_of_an_empty_buffer():
     full, empty = ReplayBuffer(50, LAYOUT, 2), ReplayBuffer(50, LAYOUT, 2)
     full.add_episode(make_episode(1, [Source.POLICY] * 6, True))
     rng = np.random.default_rng(0)
     assert len(next(Mixture((full, empty), (0.5, 0.5)).sample(rng, 8, Returns(0.9, 1, RewardWeights())))) == 8
-    empty.add_episode(make_episode(2, [Source.HUMAN] * 6, True))
+    empty.add_episode(make_episode(2, [Source.DEMO] * 6, True))
     for batch in Mixture((full, empty), (0.25, 0.75)).sample(rng, 8, Returns(0.9, 1, RewardWeights()), parts=3):
         assert batch.human.sum() == 6 and len(batch) == 8
 
