@@ -34,14 +34,14 @@ def best_temperature(logits: Tensor, positive: Tensor) -> float:
     return float(grid[torch.stack(errors).argmin()])
 
 
-def threshold_for(precision: float, probability: Tensor, positive: Tensor) -> float | None:
-    """The lowest at which ``precision`` of what is called is positive, halfway to the next value below; None where no
-    threshold reaches it."""
+def threshold_for(precision: float, probability: Tensor, positive: Tensor, least: float = 0.0) -> float | None:
+    """The lowest, of ``least`` or more, at which ``precision`` of what is called is positive, halfway to the next value
+    below; None where no threshold reaches it."""
     ranked, order = probability.sort(descending=True)
     reached = positive[order].float().cumsum(0) / torch.arange(1, len(order) + 1)
     below = torch.cat([ranked[1:], ranked.new_zeros(1)])
-    possible = torch.nonzero((reached >= precision) & (ranked > below))
+    possible = torch.nonzero((reached >= precision) & (ranked > below) & (ranked >= least))
     if len(possible) == 0:
         return None
     last = int(possible[-1])
-    return 0.5 * float(ranked[last] + below[last])
+    return max(0.5 * float(ranked[last] + below[last]), least)

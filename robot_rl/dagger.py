@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hardware.interfaces import Source
 from robot_rl.bc import train_cloned_policy
 from robot_rl.checkpoint import Tensors, by_number, numbered
 from robot_rl.cloned_policy import ClonedPolicy
-from robot_rl.shown import Shown
+from robot_rl.shown import Shown, shows
 from robot_rl.types import Episode
 
 
@@ -27,7 +26,7 @@ class Dagger:
 
     def take(self, episode: Episode) -> None:
         """Keep what a person showed in a finished episode, if anyone did."""
-        if any(step.source == Source.HUMAN for step in episode.steps):
+        if shows(episode).any():  # A touch that moves nothing is a takeover too.
             self.corrections += self.cloned.shown_in([episode])
 
     def due(self, steps: int) -> int:

@@ -66,7 +66,7 @@ def shown_in(episodes: Sequence[Episode], horizon: int = 1, cameras: Sequence[st
 
 
 def _shown_in(episode: Episode, horizon: int, entries: Sequence[str]) -> Shown | None:
-    human = _shows(episode)
+    human = shows(episode)
     starts = np.flatnonzero(human)
     if not len(starts):
         return None
@@ -82,7 +82,7 @@ def _shown_in(episode: Episode, horizon: int, entries: Sequence[str]) -> Shown |
     return Shown(stacked, torch.from_numpy(action), torch.from_numpy(valid))
 
 
-def _shows(episode: Episode) -> np.ndarray:
+def shows(episode: Episode) -> np.ndarray:
     """bool (steps,): a person drove, and not only since their hand's rest before it let go had not lasted long enough
     (:func:`~robot_rl.types.moves`)."""
     human = np.array([step.source in (Source.HUMAN, Source.DEMO) for step in episode.steps], bool)

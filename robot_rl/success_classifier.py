@@ -3,8 +3,7 @@
 Trained on frames labelled as they were recorded; held out by whole episodes, since frames of one are nearly the same.
 Its probabilities are calibrated there by a temperature (arXiv 1706.04599), and what it calls a success is one with the
 stated precision, frame by frame, and over all held-out frames: a false success teaches the policy to cheat, a missed
-one costs only time. One path (``Vision``)
-turns images into features in training, serving and relabelling alike.
+one costs only time. One path (``Vision``) turns images into features in training, serving and relabelling alike.
 """
 
 from __future__ import annotations
@@ -151,14 +150,14 @@ def train_classifier(classifier: SuccessClassifier, episodes: Sequence[Episode],
     before = torch.sigmoid(logits)
     classifier.temperature.fill_(best_temperature(logits, valid.success))
     probability = torch.sigmoid(logits / classifier.temperature)
-    threshold = max(threshold_for(config.precision, probability, valid.success) or 1.0, config.precision)
-    called = probability >= threshold
-    if not called.any():
+    threshold = threshold_for(config.precision, probability, valid.success, config.precision)
+    if threshold is None:
         raise ValueError(
             f"no threshold reaches precision {config.precision:g} on held-out episodes: record more, above all "
             "failures that look like successes"
         )
     classifier.threshold.fill_(threshold)
+    called = probability >= classifier.threshold
     right = float((called & valid.success).sum())
     table = reliability(probability, valid.success)
     return Quality(

@@ -19,6 +19,7 @@ class OperationalSpace:
         model = world.model
         self._world, self._site, self._body = world, model.site(site).id, int(model.site(site).bodyid[0])
         self._jacobian, self._rate, self._solved = (np.zeros((6, model.nv)) for _ in range(3))
+        # Their halves, for translation and rotation, and what MuJoCo writes into: views, made once.
         self._jacobians, self._rates = (np.split(six, 2) for six in (self._jacobian, self._rate))
         self._force = np.zeros(6)
         data = world.data

@@ -12,6 +12,7 @@ from hardware.interfaces import Source
 from robot_rl.bc import make_cloned_policy, train_cloned_policy
 from robot_rl.chunks import ChunkPlayer, ChunkPolicy
 from robot_rl.cloning_config import ActConfig, ChunkConfig, CloningConfig, FlowConfig
+from robot_rl.dagger import Dagger
 from robot_rl.flow import FlowPolicy
 from robot_rl.shown import shown_in
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
@@ -99,6 +100,16 @@ def test_the_rest_before_a_hand_lets_go_shows_nothing():
     assert shown({1, 6, 8}) == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13], "resting on the way is part of it"
     assert shown({11, 12, 13}) == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13], "a demonstration ends at rest"
     assert shown({3, 4}, gripper={4}) == [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13], "the fingers were closed"
+
+
+def test_a_touch_that_moves_nothing_ends_no_run_that_learns_from_corrections():
+    dagger = Dagger(make_cloned_policy(small("act"), 3, 3, 2), [demonstration(0)], 100, seed=0)
+    touched = demonstration(1)
+    rest = replace(touched.steps[0], executed_action=np.zeros(3, np.float32), source=Source.HUMAN)
+    dagger.take(replace(touched, steps=[rest, *(replace(step, source=Source.POLICY) for step in touched.steps[1:])]))
+    assert dagger.corrections == []
+    dagger.take(replace(touched, steps=[replace(step, source=Source.HUMAN) for step in touched.steps]))
+    assert [len(part) for part in dagger.corrections] == [12]
 
 
 def test_nothing_shown_is_refused():

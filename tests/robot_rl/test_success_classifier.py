@@ -156,7 +156,11 @@ def test_the_threshold_is_the_lowest_of_the_stated_precision():
     assert threshold_for(1.0, probability, success) == pytest.approx(0.75)
     assert threshold_for(0.75, probability, success) == pytest.approx(0.55)
     assert threshold_for(0.5, probability, success) == pytest.approx(0.2)
+    assert threshold_for(0.5, probability, success, least=0.5) == 0.5
+    assert threshold_for(1.0, probability, success, least=0.5) == pytest.approx(0.75)
+    assert threshold_for(0.5, probability, success, least=0.95) is None
     assert threshold_for(0.9, torch.tensor([0.9, 0.1]), torch.tensor([False, True])) is None
+    assert threshold_for(0.9, torch.tensor([1.0, 1.0]), torch.tensor([False, True]), least=0.9) is None
     assert threshold_for(0.9, torch.tensor([0.5, 0.5]), torch.tensor([True, False])) is None, "ties are not told apart"
 
 
