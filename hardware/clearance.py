@@ -30,10 +30,16 @@ _NO_WORSE = 1e-9
 Follow = Callable[[GuardState], GuardState]
 
 
+Tracks = tuple[Track, Track]
+"""Translation and rotation."""
+
+
 class _Look(NamedTuple):
-    """A state that has been looked at: where it would come to rest, in which posture, what is left there."""
+    """A state that has been looked at: a tick on, where it would come to rest from there, in which posture, what is
+    left there."""
 
     state: GuardState
+    tracks: Tracks
     rests: Rests
     posture: Posture
     gaps: list[float]
@@ -46,40 +52,49 @@ def keep_clear(
     inputs: GuardInputs,
     refusals: Refusals,
     follow: Follow,
-) -> GuardState:
-    """``after`` if its motion is admissible, else what comes nearest to it. All states lie before this tick's advance;
-    ``after`` is ``before`` on its way to the same target, as ``follow`` plans it."""
+) -> tuple[GuardState, Tracks]:
+    """``after`` if its motion is admissible, else what comes nearest to it; and the tracks of that a tick on. All
+    states lie before this tick's advance; ``after`` is ``before`` on its way to the same target, as ``follow`` plans
+    it."""
     if after.mode >= GuardMode.HOLD or (after.translation.at_rest and after.rotation.at_rest):
-        return after
+        return after, (after.translation, after.rotation)
     arm, neighbours = inputs.arm, inputs.neighbours
-    at = rests(settings, after)
+    tracks = advanced(settings, after)
+    at = rests(settings, tracks)
     if not neighbours and after.outlook is not None and after.outlook.covers(arm.joint_positions_rad, at):
-        return after
+        return after, tracks
     view = settings.whole_arm.body.view(arm.joint_positions_rad, arm.T_base_ee)
 
-    def look(state: GuardState) -> _Look:
-        at = position, turn = rests(settings, state)
+    def look(state: GuardState, tracks: Tracks) -> _Look:
+        at = position, turn = rests(settings, tracks)
         posture = settings.whole_arm.body.posture(view, Pose(position, orientation(turn, state.anchor)))
-        return _Look(state, at, posture, settings.whole_arm.gaps(posture, neighbours))
+        return _Look(state, tracks, at, posture, settings.whole_arm.gaps(posture, neighbours))
 
-    ahead = look(after)
+    ahead = look(after, tracks)
     if min(ahead.gaps) > 0.0:
-        return _seen(settings, view, ahead)
-    stopped = look(_halted(settings, before, before))
+        return _seen(settings, view, ahead), tracks
+    halted = _halted(settings, before, before)
+    stopped = look(halted, advanced(settings, halted))
     worst = _worst(ahead, stopped)
     if worst is None:
-        return _seen(settings, view, ahead)
+        return _seen(settings, view, ahead), tracks
     refusals.append(Refusal(settings.whole_arm.gap_labels[worst].limit, -ahead.gaps[worst], before.mux.driver))
     for choice in _choices(settings, before, after, stopped, worst, follow):
-        if _worst(look(choice), stopped) is None:
-            return choice._replace(outlook=None)
-    return stopped.state._replace(outlook=None)
+        tracks = advanced(settings, choice)
+        if _worst(look(choice, tracks), stopped) is None:
+            return choice._replace(outlook=None), tracks
+    return halted._replace(outlook=None), stopped.tracks
 
 
-def rests(settings: GuardSettings, state: GuardState) -> Rests:
-    """Where both groups come to rest if they go on for this tick and brake then."""
-    translation = _rest(advance(state.translation, settings.period_s), settings.translation.stop)
-    return translation, _rest(advance(state.rotation, settings.period_s), settings.rotation.stop)
+def advanced(settings: GuardSettings, state: GuardState) -> Tracks:
+    """Both groups a tick on."""
+    return advance(state.translation, settings.period_s), advance(state.rotation, settings.period_s)
+
+
+def rests(settings: GuardSettings, tracks: Tracks) -> Rests:
+    """Where both groups come to rest if they brake now."""
+    translation, rotation = tracks
+    return _rest(translation, settings.translation.stop), _rest(rotation, settings.rotation.stop)
 
 
 def _rest(track: Track, stop: Profile) -> Vector3:

@@ -7,7 +7,7 @@ the arm, the motion of the reference.
 from __future__ import annotations
 
 from hardware.checks import is_readable
-from hardware.clearance import keep_clear
+from hardware.clearance import Tracks, advanced, keep_clear
 from hardware.guard_inputs import GuardInputs
 from hardware.guard_state import GuardSettings, GuardState, Target, disarmed, escalate, gripped, resting_at
 from hardware.guard_watch import count_pushes, receive, watch, watch_disarmed
@@ -25,7 +25,7 @@ from hardware.interfaces import (
     TeleopSample,
 )
 from hardware.mux import arbitrate, jog
-from hardware.reference import PlanningError, advance, angular_velocity, orientation
+from hardware.reference import PlanningError, angular_velocity, orientation
 from hardware.safety import GripperState, as_unit, debounce
 from hardware.targets import Refusals, braked, limit_lead, limited, resting_target
 
@@ -47,14 +47,14 @@ def step(
     if state.mode < GuardMode.HOLD:
         state = _drive(settings, state, inputs.teleop, command, now, refusals)
         state = limit_lead(settings, state, inputs.arm, refusals)
-        state = _move(settings, state, inputs, now, refusals)
+        state, tracks = _move(settings, state, inputs, now, refusals)
         if refusals:
             state = count_pushes(settings, state, now, refusals)
     if state.mode >= GuardMode.HOLD:
         state = _stop(settings, state)
+        tracks = advanced(settings, state)
     if state.translation.trajectory is not None or state.rotation.trajectory is not None:
-        period = settings.period_s
-        state = state._replace(translation=advance(state.translation, period), rotation=advance(state.rotation, period))
+        state = state._replace(translation=tracks[0], rotation=tracks[1])
     elif state.disarming and state.mode is GuardMode.HOLD:
         state = disarmed(state, state.reason)
         return state, _idle(state, inputs.arm, now, tuple(refusals))
@@ -130,8 +130,8 @@ def _gripper(
 
 def _move(
     settings: GuardSettings, state: GuardState, inputs: GuardInputs, now: float, refusals: Refusals
-) -> GuardState:
-    """Towards the target, as far as the whole arm may go (S30 to S33)."""
+) -> tuple[GuardState, Tracks]:
+    """Towards the target, as far as the whole arm may go (S30 to S33): the state, and its tracks a tick on."""
 
     def follow(state: GuardState) -> GuardState:
         return _follow(settings, state, now)

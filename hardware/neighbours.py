@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hardware.checks import CHECKS, OTHER_ARM_HOLDS
-from hardware.clearance import rests
+from hardware.clearance import advanced, rests
 from hardware.guard_state import GuardSettings, GuardState
 from hardware.interfaces import ArmState, GuardMode, Pose
 from hardware.posture import Presence
@@ -33,7 +33,7 @@ def presence(settings: GuardSettings, state: GuardState, arm: ArmState) -> Prese
     body = settings.whole_arm.body
     rest = arm.T_base_ee
     if state.mode is not GuardMode.DISARMED:
-        position, turn = rests(settings, state)
+        position, turn = rests(settings, advanced(settings, state))
         rest = Pose(position, orientation(turn, state.anchor))
     view = body.view(arm.joint_positions_rad, arm.T_base_ee)
     return body.presence(view, body.posture(view, rest))._replace(holds=_holds(state))

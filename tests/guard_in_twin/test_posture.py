@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from hardware.clearance import rests
+from hardware.clearance import advanced, rests
 from hardware.interfaces import GuardMode, Pose
 from hardware.posture import Posture
 from hardware.reference import orientation
@@ -20,7 +20,7 @@ STOPS = max(8, int(os.environ.get("GUARD_STORIES", "8")))
 def predicted(twin: JudgedTwin) -> Posture:
     """What a look at the reference as it moves now would say of the arm at rest."""
     settings, state, arm = twin.guard.settings, twin.guard.state, twin.arm.read()
-    position, turn = rests(settings, state)
+    position, turn = rests(settings, advanced(settings, state))
     body = settings.whole_arm.body
     view = body.view(arm.joint_positions_rad, arm.T_base_ee)
     return body.posture(view, Pose(position, orientation(turn, state.anchor)))
