@@ -134,8 +134,9 @@ class LearnerConfig:
     """Bounds of any return, to which TD targets are clipped: (0, 1) where success pays 1 and ends the episode."""
     gripper_change_penalty: float = -0.02
     """Reward of a gripper change, in the gripper's critic alone."""
-    gripper_base_bonus: float = 0.01
-    """By how much another choice must be worth more than the base policy's, where the gripper follows a base."""
+    gripper_base_bonus: float = 0.2
+    """By how much another choice must be worth more than the base policy's, where the gripper follows a base: more than
+    a critic errs by (success pays 1), since a grip that is let go is mostly lost for good."""
     imitation_weight: float = 0.0
     """Weight of the person's actions in the actor loss, on intervened and demonstrated steps."""
     saturated_weight: float = 0.25

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 NETWORKS = ("--learner.width", "64", "--learner.batch-size", "128")
 DAGGER = ("--warmup", "dagger", "--warmup-steps", "5000")
-CAUTIOUS = ("--learner.residual.penalty", "0.05", "--learner.gripper-base-bonus", "0.2", "--learner.cut-at-takeover")
+CAUTIOUS = ("--learner.residual.penalty", "0.05", "--learner.cut-at-takeover")
 
 
 @dataclass(frozen=True)
@@ -34,4 +34,4 @@ METHODS = {
 }
 """By name: the presets, and additions to them. ``hil_serl_cut`` bootstraps with 0 where the person takes over;
 ``hil_serl_imitating`` also imitates what the person did then; ``res_hil_dagger`` has the person correct the base first,
-and lets residual and gripper leave it only for more; ``rlpd_utd20`` updates as often as the paper."""
+and lets the residual leave it only for more; ``rlpd_utd20`` updates as often as the paper."""
