@@ -122,6 +122,17 @@ def test_a_gripper_over_a_base_departs_from_it_where_that_pays():
     assert agent.act({"state": np.array([-0.5, -1.0], np.float32)}, True, zero)[2] == -1.0
 
 
+@pytest.mark.parametrize(("worth_more", "opens"), [(0.15, False), (0.25, True)])
+def test_a_gripper_over_a_base_is_not_let_go_for_what_a_critic_errs_by(worth_more, opens):
+    """With sparse reward that is a tenth of a success, and what falls out of the hand is lost for good."""
+    config = LearnerConfig(actor="residual", width=16)
+    agent = RLPD(config, 2, 3, gripper_index=1, base=ZeroBase(3))
+    with torch.no_grad():
+        agent.gripper.online.layers[-1].bias[..., OPEN] = worth_more
+    done = agent.act({"state": np.array([0.0, -1.0], np.float32)}, True, np.array([0.0, 0.0, -1.0], np.float32))
+    assert done[2] == (1.0 if opens else -1.0)
+
+
 def test_a_gripper_change_is_penalised_in_its_own_critic_on_every_update():
     """Nothing is ever rewarded: what holding and changing are worth differs by the penalty, and by nothing for Q."""
     agent, state = RLPD(SMALL, 1, 2, gripper_index=0), np.full((64, 1), -1.0)
