@@ -1,66 +1,29 @@
-"""Behaviour cloning: the multilayer perceptron, the choice among architectures, and the training of any of them."""
+"""Behaviour cloning: the choice among architectures, and the training of any of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from robot_rl.act import ActPolicy
 from robot_rl.cloned_policy import ClonedPolicy, Stage
 from robot_rl.cloning_config import CloningConfig
 from robot_rl.fitting import fit
 from robot_rl.flow import FlowPolicy
-from robot_rl.networks import mlp
+from robot_rl.perceptrons import EnsemblePolicy, MlpPolicy
 from robot_rl.shown import Shown, shown_in
-from robot_rl.types import Episode, Observation
+from robot_rl.types import Episode
 
-
-class MlpPolicy(ClonedPolicy):
-    """Observation → action: the arm by regression, the gripper by a classification of close, hold, open."""
-
-    def __init__(self, config: CloningConfig, state_dim: int, action_dim: int, gripper_index: int | None = None):
-        super().__init__(config, state_dim, action_dim, gripper_index)
-        self.trunk = mlp(self.feature_dim, config.width, config.depth)
-        self.arm = nn.Linear(config.width, self.arm_dim)
-        self.grip = nn.Linear(config.width, 3)
-
-    @torch.no_grad()
-    def act(self, observation: Observation, deterministic: bool = True) -> np.ndarray:
-        """One observation → float32 (action_dim,) in [-1, 1]; always the mean action."""
-        entries = self.as_batch(observation)
-        arm, grip = self(entries)
-        if self.space is None:
-            return arm[0].numpy()
-        state = entries["state"]
-        allowed = grip.masked_fill(self.space.forbidden(state), -torch.inf)
-        return torch.cat([arm, self.space.target(state, allowed.argmax(-1))[:, None]], dim=-1)[0].numpy()
-
-    def forward(self, observation: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Observations (n, ...) → arm actions (n, arm_dim) and gripper logits (n, 3)."""
-        features = self.trunk(self.features(observation))
-        return torch.tanh(self.arm(features)), self.grip(features)
-
-    def loss(self, seen: Mapping[str, Tensor], shown: Shown, generator: torch.Generator | None = None) -> Tensor:
-        """Mean squared error of the arm plus a tenth of the gripper's cross-entropy."""
-        arm, grip = self(seen)
-        action = shown.action[:, 0]
-        loss = ((arm - action[:, : self.arm_dim]) ** 2).mean()
-        if self.space is not None:
-            # By the state as it was: noise on the commanded gripper would make a hold of a change.
-            choice = self.space.choice(shown.observation["state"], action[:, -1])
-            loss = loss + 0.1 * nn.functional.cross_entropy(grip, choice)
-        return loss
-
-    def validation_loss(self, shown: Shown) -> Tensor:
-        """The training loss, which draws nothing."""
-        return self.loss(shown.observation, shown)
-
-
-ARCHITECTURES: dict[str, Callable[..., ClonedPolicy]] = {"mlp": MlpPolicy, "act": ActPolicy, "flow": FlowPolicy}
+ARCHITECTURES: dict[str, Callable[..., ClonedPolicy]] = {
+    "mlp": MlpPolicy,
+    "ensemble": EnsemblePolicy,
+    "act": ActPolicy,
+    "flow": FlowPolicy,
+}
 
 
 def make_cloned_policy(

@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 import tyro
 
-Arch = Literal["mlp", "act", "flow"]
+Arch = Literal["mlp", "ensemble", "act", "flow"]
+
+
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """The mean of several perceptrons."""
+
+    members: int = 5
+    """Perceptrons."""
+    width: int = 128
+    """Units of each hidden layer."""
+    depth: int = 3
+    """Hidden layers."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,8 @@ class CloningConfig:
     """Behaviour cloning: the base, the baseline, and the learner of ``hg_dagger``."""
 
     arch: Annotated[Arch, tyro.conf.arg(aliases=("--arch",))] = "mlp"
-    """``mlp``: one action by regression. ``act``: chunks by a transformer. ``flow``: chunks by flow matching."""
+    """``mlp``: one action by regression. ``ensemble``: the mean of several such. ``act``: chunks by a transformer.
+    ``flow``: chunks by flow matching."""
     cameras: dict[str, int] = field(default_factory=dict)
     """Cameras that the policy looks at beside the state, each with the side of its square images, px."""
     width: int = 256
@@ -83,6 +96,8 @@ class CloningConfig:
     """Noise on observations, as a share of each entry's standard deviation over the demonstrations."""
     validation_fraction: float = 0.1
     """Share of episodes held out to choose the best weights."""
+    ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
+    """The ensemble's sizes."""
     chunk: ChunkConfig = field(default_factory=ChunkConfig)
     """Chunks of ``act`` and ``flow``."""
     act: ActConfig = field(default_factory=ActConfig)

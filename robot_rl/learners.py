@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from hardware.interfaces import Source
-from robot_rl.bc import MlpPolicy, make_cloned_policy, train_cloned_policy
+from robot_rl.bc import make_cloned_policy, train_cloned_policy
 from robot_rl.checkpoint import Tensors
 from robot_rl.cloned_policy import ClonedPolicy
 from robot_rl.collectors import BaseCollector, RandomPolicy
@@ -20,6 +20,7 @@ from robot_rl.dagger import Dagger
 from robot_rl.description import Description
 from robot_rl.learner import Learner
 from robot_rl.off_policy import OffPolicyLearner
+from robot_rl.perceptrons import MlpPolicy
 from robot_rl.policy import Policy
 from robot_rl.ring_file import ReplayBudget
 from robot_rl.rlpd import RLPD

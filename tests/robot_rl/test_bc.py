@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from hardware.interfaces import Source
-from robot_rl.bc import MlpPolicy, shown_by_person, train_cloned_policy
-from robot_rl.config import CloningConfig
+from robot_rl.bc import make_cloned_policy, shown_by_person, train_cloned_policy
+from robot_rl.cloning_config import CloningConfig, EnsembleConfig
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
 
-CONFIG = CloningConfig(width=32, depth=2, steps=400, batch_size=64)
+CONFIG = CloningConfig(width=32, depth=2, ensemble=EnsembleConfig(3, 32, 2), steps=400, batch_size=64)
 
 
 def demonstration(number: int, source: Source = Source.DEMO, sign: float = -1.0) -> Episode:
@@ -27,8 +30,13 @@ def demonstration(number: int, source: Source = Source.DEMO, sign: float = -1.0)
     return Episode(EpisodeHeader("demo", 0, number, "test", 0, 10.0, 2), steps, steps[-1].observation)
 
 
-def test_the_clone_does_as_shown_with_arm_and_gripper():
-    policy = MlpPolicy(CONFIG, 3, 2, gripper_index=2)
+def clone(arch: str = "mlp", seed: int = 0):
+    return make_cloned_policy(replace(CONFIG, arch=arch), 3, 2, gripper_index=2, seed=seed)
+
+
+@pytest.mark.parametrize("arch", ["mlp", "ensemble"])
+def test_the_clone_does_as_shown_with_arm_and_gripper(arch):
+    policy = clone(arch)
     losses = train_cloned_policy(policy, policy.shown_in([demonstration(i) for i in range(10)]), seed=0)
     assert losses["validation_loss"] < 0.05
     for x, block in ((0.5, 1.0), (-0.5, -1.0)):
@@ -46,13 +54,26 @@ def test_only_what_a_person_drove_is_cloned():
         shown_by_person([demonstration(1, Source.POLICY)])
 
 
-def test_training_is_deterministic_by_seed():
-    import torch
-
-    weights = []
+@pytest.mark.parametrize("arch", ["mlp", "ensemble"])
+def test_training_is_deterministic_by_seed(arch):
+    versions = []
     for _ in range(2):
-        torch.manual_seed(0)
-        policy = MlpPolicy(CONFIG, 3, 2, gripper_index=2)
+        policy = clone(arch)
         train_cloned_policy(policy, policy.shown_in([demonstration(i) for i in range(4)]), seed=1, steps=50)
-        weights.append(policy.arm.weight.detach().clone())
-    assert torch.equal(*weights)
+        versions.append(policy.version)
+    assert versions[0] == versions[1] != clone(arch, seed=1).version
+
+
+def test_an_ensemble_acts_by_the_mean_of_members_that_were_fitted_each_by_itself():
+    """Of demonstrations that contradict one another at random, each member keeps a part of its own by heart."""
+    rng, episodes = np.random.default_rng(0), [demonstration(i) for i in range(4)]
+    for step in (step for episode in episodes for step in episode.steps):
+        step.executed_action[0] = rng.uniform(-0.8, 0.8)
+    policy = clone("ensemble")
+    train_cloned_policy(policy, policy.shown_in(episodes), seed=0)
+    seen = {"state": torch.tensor([[x, 1.0, 1.0] for x in np.linspace(-1, 1, 50)], dtype=torch.float32)}
+    (each, grip), (arm, _) = policy.each(seen), policy(seen)
+    assert each.shape == (3, 50, 1) and grip.shape == (3, 50, 3)
+    assert torch.allclose(arm, each.mean(0))
+    assert each.std(0).min() > 0.0
+    assert (arm**2).mean() < (each**2).mean()

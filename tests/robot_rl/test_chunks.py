@@ -223,7 +223,7 @@ def test_the_student_ends_where_the_flow_does():
     assert losses["distillation_validation_loss"] < 0.1, "in units of the actions' spread, squared"
 
 
-@pytest.mark.parametrize("arch", ["mlp", "act", "flow"])
+@pytest.mark.parametrize("arch", ["mlp", "ensemble", "act", "flow"])
 def test_what_only_a_camera_shows_is_learned(arch: str):
     """The state tells nothing of the direction here."""
     policy = make_cloned_policy(small(arch, cameras={"top": SIDE}), 3, 3, gripper_index=2)

@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 
 from hardware.interfaces import Source
-from robot_rl.bc import MlpPolicy, train_cloned_policy
+from robot_rl.bc import train_cloned_policy
 from robot_rl.config import CloningConfig
 from robot_rl.env import RobotEnv
 from robot_rl.evaluate import BlindPolicy, Evaluation, EvaluationProcesses, evaluate
 from robot_rl.failures import OUT_OF_TIME, SHOWN, endings, last_picture, picture_of
 from robot_rl.foreign import ForeignEnv
+from robot_rl.perceptrons import MlpPolicy
 from robot_rl.policy import Interface, save_policy
 from robot_rl.rollout import DEMO_SEEDS, EVALUATION_SEEDS, EnvSpec, Rollout, episode_seed
 from robot_rl.types import Observation

@@ -10,11 +10,11 @@ import torch
 
 from robot_rl.base_policy import ZeroBase
 from robot_rl.batch import Batch
-from robot_rl.bc import MlpPolicy
 from robot_rl.cloning_config import CloningConfig
 from robot_rl.config import LearnerConfig
 from robot_rl.gripper import CLOSE, HOLD, OPEN, GripperSpace
 from robot_rl.networks import CriticEnsemble, EnsembleLinear
+from robot_rl.perceptrons import MlpPolicy
 from robot_rl.rlpd import RLPD
 
 SMALL = LearnerConfig(width=32, critics=4, batch_size=64, learning_rate=1e-3, gamma=0.9, tau=0.02, averaging=0.05)
