@@ -20,7 +20,7 @@ from robot_rl.dagger import Dagger
 from robot_rl.description import Description
 from robot_rl.learner import Learner
 from robot_rl.off_policy import OffPolicyLearner
-from robot_rl.perceptrons import MlpPolicy
+from robot_rl.perceptrons import PerceptronPolicy
 from robot_rl.policy import Policy
 from robot_rl.ring_file import ReplayBudget
 from robot_rl.rlpd import RLPD
@@ -100,8 +100,9 @@ class RLLearner(Learner):
             self.say(f"{missing} images of '{replay}' are gone: --rebuild EPISODES has them again, as recorded")
 
     def _dagger(self) -> Dagger:
-        if not isinstance(self.base, MlpPolicy):
-            raise ValueError("warm-up 'dagger' fits the base to corrections: it must be a clone of --cloning.arch mlp")
+        if not isinstance(self.base, PerceptronPolicy):
+            needed = "a clone of --cloning.arch mlp or ensemble"
+            raise ValueError(f"warm-up 'dagger' fits the base to corrections: it must be {needed}")
         return Dagger(self.base, self.demos, self.config.dagger_every, self.seed)
 
     @property

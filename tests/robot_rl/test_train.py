@@ -241,9 +241,11 @@ def test_the_base_collects_the_first_steps_and_its_actions_are_stored_throughout
     assert (tensors["prior"]["base_action"][tensors["prior"]["next_serial"] >= 0] != 0).all(), "demos are relabelled"
 
 
-def test_a_base_is_fitted_to_corrections_while_it_collects_and_frozen_then(tmp_path, shown):
+@pytest.mark.parametrize("arch", ["mlp", "ensemble"])
+def test_a_base_is_fitted_to_corrections_while_it_collects_and_frozen_then(tmp_path, shown, arch):
     """Warm-up by HG-DAgger: what is stored is over the last fit, whenever it was stored; a killed run goes on alike."""
     warm = dataclasses.replace(small("res_hil"), warmup="dagger", warmup_steps=90, dagger_every=40, env_steps=130)
+    warm = dataclasses.replace(warm, cloning=dataclasses.replace(warm.cloning, arch=arch))
     kill_and_compare(tmp_path, HELPED, warm, shown[HELPED.id])
     base, _ = load_policy(tmp_path / "whole" / "run" / "policy" / "base")
     tensors, metadata = load_checkpoint(tmp_path / "whole" / "run" / "checkpoints")
