@@ -137,6 +137,9 @@ class LearnerConfig:
     gripper_base_bonus: float = 0.2
     """By how much another choice must be worth more than the base policy's, where the gripper follows a base: more than
     a critic errs by (success pays 1), since a grip that is let go is mostly lost for good."""
+    gripper_margin: float = 0.0
+    """By how much what the person did with the gripper must be worth more than anything else, on intervened and
+    demonstrated steps, in the gripper's critic (DQfD, arXiv 1704.03732); 0 for not at all."""
     imitation_weight: float = 0.0
     """Weight of the person's actions in the actor loss, on intervened and demonstrated steps."""
     saturated_weight: float = 0.25

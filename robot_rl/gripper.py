@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from robot_rl.actor_heads.head import Context
 from robot_rl.networks import CriticEnsemble
+from robot_rl.shown import masked_mean
 
 CLOSE, HOLD, OPEN = 0, 1, 2
 
@@ -54,9 +55,17 @@ class GripperCritic(nn.Module):
     never flip a binary gripper.
     """
 
-    def __init__(self, inputs: int, space: GripperSpace, width: int, depth: int, base_bonus: float | None = None):
+    def __init__(
+        self,
+        inputs: int,
+        space: GripperSpace,
+        width: int,
+        depth: int,
+        base_bonus: float | None = None,
+        margin: float = 0.0,
+    ):
         super().__init__()
-        self.space, self.base_bonus = space, base_bonus
+        self.space, self.base_bonus, self.margin = space, base_bonus, margin
         follows = base_bonus is not None
         self.online = CriticEnsemble(inputs + follows, outputs=3, heads=2, width=width, depth=depth)
         if follows:
@@ -83,15 +92,25 @@ class GripperCritic(nn.Module):
         following: Context,
         best: Tensor,
         change_penalty: float,
+        human: Tensor,
     ) -> Tensor:
         """Double DQN (arXiv 1509.06461): the online heads choose (``best``, of :meth:`greedy`), the target heads value.
-        The penalty on a change counts in this critic alone, and on every update."""
+        The penalty on a change counts in this critic alone, and on every update. With a margin, what a person chose
+        (rows of ``human``) is also to be worth more than the rest by that much (DQfD, arXiv 1704.03732, eq. 3)."""
         choice = self.space.choice(context.features, action[:, -1])
         with torch.no_grad():
             value = self.target(self._inputs(following)).min(0).values.gather(-1, best[:, None])[:, 0]
             wanted = reward + change_penalty * (choice != HOLD) + discount * value
-        q = self.online(self._inputs(context)).gather(-1, choice.expand(2, -1)[..., None])[..., 0]
-        return ((q - wanted) ** 2).mean()
+        values = self.online(self._inputs(context))
+        q = values.gather(-1, choice.expand(2, -1)[..., None])[..., 0]
+        loss = ((q - wanted) ** 2).mean()
+        return loss if self.margin == 0.0 else loss + self._margin_loss(context, values, q, choice, human)
+
+    def _margin_loss(self, context: Context, values: Tensor, q: Tensor, choice: Tensor, human: Tensor) -> Tensor:
+        """By how much any other choice falls short of being worth less, by the margin, than what a person chose."""
+        rivals = values + self.margin * (1.0 - nn.functional.one_hot(choice, 3))
+        best = rivals.masked_fill(self.space.forbidden(context.features), -torch.inf).amax(-1)
+        return masked_mean((best - q).mean(0), human)
 
     def _inputs(self, context: Context) -> Tensor:
         if self.base_bonus is None:

@@ -82,7 +82,8 @@ class RLPD(nn.Module):
             if gripper_index is not None:
                 bonus = config.gripper_base_bonus if self.base is not None else None
                 space = GripperSpace(gripper_index)
-                self.gripper = GripperCritic(inputs, space, config.width, config.depth, bonus)
+                margin = config.gripper_margin
+                self.gripper = GripperCritic(inputs, space, config.width, config.depth, bonus, margin)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.to(self.device)
@@ -198,7 +199,8 @@ class RLPD(nn.Module):
     def _update_gripper(self, now: Context, batch: Batch[Tensor], following: Context, best: Tensor) -> Metrics:
         assert self.gripper is not None
         penalty = self.config.gripper_change_penalty
-        loss = self.gripper.loss(now, batch.action, batch.reward, batch.discount, following, best, penalty)
+        rewarded = (batch.action, batch.reward, batch.discount)
+        loss = self.gripper.loss(now, *rewarded, following, best, penalty, batch.human)
         _descend(self.optimizers["gripper"], loss)
         soft_update(list(self.gripper.target.parameters()), list(self.gripper.online.parameters()), self.config.tau)
         return {"gripper_loss": loss.detach()}

@@ -250,3 +250,25 @@ def test_imitation_follows_the_person_and_nobody_else():
     assert shown == pytest.approx(0.6, abs=0.1)
     own = agent.act({"state": -np.ones(1, np.float32)}, deterministic=True)[0]
     assert abs(own - 0.6) > 0.1
+
+
+def test_with_a_margin_the_gripper_does_as_people_did_where_nothing_is_paid_yet():
+    """They never opened it. Opening paid once, elsewhere: that is no reason to open it where they held on."""
+
+    def opened(margin: float) -> float:
+        agent, rng = (
+            RLPD(dataclasses.replace(SMALL, gripper_margin=margin), 2, 3, gripper_index=1),
+            np.random.default_rng(0),
+        )
+        for _ in range(100):
+            state = np.stack([rng.uniform(-1, 1, 64), np.full(64, -1.0)], 1)
+            human = rng.random(64) < 0.5
+            state[:, 0] = np.where(human, -np.abs(state[:, 0]), np.abs(state[:, 0]))
+            action = np.concatenate([rng.uniform(-1, 1, (64, 2)), np.where(human, -1.0, 1.0)[:, None]], 1)
+            batch = make_batch(state, action, (~human).astype(float), np.zeros(64), state)
+            agent.update([dataclasses.replace(batch, human=human)] * 2)
+        held = [np.array([x, -1.0], np.float32) for x in np.linspace(-1.0, -0.2, 20)]
+        return float(np.mean([agent.act({"state": state}, True)[2] > 0 for state in held]))
+
+    assert opened(0.0) > 0.5
+    assert opened(0.2) == 0.0
