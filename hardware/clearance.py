@@ -28,18 +28,14 @@ _NO_WORSE = 1e-9
 """Rounding of a gap."""
 
 Follow = Callable[[GuardState], GuardState]
-
-
 Tracks = tuple[Track, Track]
 """Translation and rotation."""
 
 
 class _Look(NamedTuple):
-    """A state that has been looked at: a tick on, where it would come to rest from there, in which posture, what is
-    left there."""
+    """A state that has been looked at: where it would come to rest, in which posture, what is left there."""
 
     state: GuardState
-    tracks: Tracks
     rests: Rests
     posture: Posture
     gaps: list[float]
@@ -68,13 +64,14 @@ def keep_clear(
     def look(state: GuardState, tracks: Tracks) -> _Look:
         at = position, turn = rests(settings, tracks)
         posture = settings.whole_arm.body.posture(view, Pose(position, orientation(turn, state.anchor)))
-        return _Look(state, tracks, at, posture, settings.whole_arm.gaps(posture, neighbours))
+        return _Look(state, at, posture, settings.whole_arm.gaps(posture, neighbours))
 
     ahead = look(after, tracks)
     if min(ahead.gaps) > 0.0:
         return _seen(settings, view, ahead), tracks
     halted = _halted(settings, before, before)
-    stopped = look(halted, advanced(settings, halted))
+    halting = advanced(settings, halted)
+    stopped = look(halted, halting)
     worst = _worst(ahead, stopped)
     if worst is None:
         return _seen(settings, view, ahead), tracks
@@ -83,7 +80,7 @@ def keep_clear(
         tracks = advanced(settings, choice)
         if _worst(look(choice, tracks), stopped) is None:
             return choice._replace(outlook=None), tracks
-    return halted._replace(outlook=None), stopped.tracks
+    return halted._replace(outlook=None), halting
 
 
 def advanced(settings: GuardSettings, state: GuardState) -> Tracks:

@@ -91,7 +91,10 @@ class ClonedPolicy(nn.Module, ABC):
     @property
     def version(self) -> str:
         """16 hex digits over weights, frozen statistics and settings: equal exactly where the behaviour is."""
-        text = to_json(asdict(self.config)) + weights_version(self)
+        settings = asdict(self.config)
+        if self.config.arch != "ensemble":  # Versions from before there were ensembles must stay: runs go on over them.
+            del settings["ensemble"]
+        text = to_json(settings) + weights_version(self)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def reset(self) -> None:

@@ -64,16 +64,23 @@ def test_training_is_deterministic_by_seed(arch):
     assert versions[0] == versions[1] != clone(arch, seed=1).version
 
 
-def test_an_ensemble_acts_by_the_mean_of_members_that_were_fitted_each_by_itself():
-    """Of demonstrations that contradict one another at random, each member keeps a part of its own by heart."""
-    rng, episodes = np.random.default_rng(0), [demonstration(i) for i in range(4)]
-    for step in (step for episode in episodes for step in episode.steps):
-        step.executed_action[0] = rng.uniform(-0.8, 0.8)
+@torch.no_grad()
+def test_an_ensemble_acts_by_the_mean_of_members_that_are_fitted_each_by_itself():
     policy = clone("ensemble")
-    train_cloned_policy(policy, policy.shown_in(episodes), seed=0)
-    seen = {"state": torch.tensor([[x, 1.0, 1.0] for x in np.linspace(-1, 1, 50)], dtype=torch.float32)}
-    (each, grip), (arm, _) = policy.each(seen), policy(seen)
-    assert each.shape == (3, 50, 1) and grip.shape == (3, 50, 3)
+    shown = policy.shown_in([demonstration(0)])[0]
+    (each, grips), (arm, grip) = policy.each(shown.observation), policy(shown.observation)
+    assert each.shape == (3, 20, 1) and grips.shape == (3, 20, 3)
     assert torch.allclose(arm, each.mean(0))
-    assert each.std(0).min() > 0.0
-    assert (arm**2).mean() < (each**2).mean()
+    alone = [float(policy.error(a, g, shown)) for a, g in zip(each, grips, strict=True)]
+    assert float(policy.loss(shown.observation, shown)) == pytest.approx(np.mean(alone))
+    assert float(policy.validation_loss(shown)) == pytest.approx(float(policy.error(arm, grip, shown)))
+    assert np.mean(alone) > float(policy.validation_loss(shown)) + 1e-3, "members that are one tell nothing"
+
+
+def test_a_clone_has_the_version_it_had_before_there_were_ensembles():
+    """A run is resumed only over the base it was trained over: an upgrade must not rename that."""
+    policy = make_cloned_policy(CloningConfig(width=4, depth=1), 3, 2, 2)
+    with torch.no_grad():
+        for weights in policy.parameters():
+            weights.zero_()
+    assert policy.version == "fe0407fa3c54d446"

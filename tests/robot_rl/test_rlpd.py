@@ -124,7 +124,7 @@ def test_a_gripper_over_a_base_departs_from_it_where_that_pays():
 
 @pytest.mark.parametrize(("worth_more", "opens"), [(0.15, False), (0.25, True)])
 def test_a_gripper_over_a_base_is_not_let_go_for_what_a_critic_errs_by(worth_more, opens):
-    """With sparse reward that is a tenth of a success, and what falls out of the hand is lost for good."""
+    """What falls out of the hand is mostly lost for good."""
     config = LearnerConfig(actor="residual", width=16)
     agent = RLPD(config, 2, 3, gripper_index=1, base=ZeroBase(3))
     with torch.no_grad():
@@ -253,13 +253,11 @@ def test_imitation_follows_the_person_and_nobody_else():
 
 
 def test_with_a_margin_the_gripper_does_as_people_did_where_nothing_is_paid_yet():
-    """They never opened it. Opening paid once, elsewhere: that is no reason to open it where they held on."""
+    """They never opened it. That opening pays elsewhere is no reason to open it where they held on."""
 
     def opened(margin: float) -> float:
-        agent, rng = (
-            RLPD(dataclasses.replace(SMALL, gripper_margin=margin), 2, 3, gripper_index=1),
-            np.random.default_rng(0),
-        )
+        agent = RLPD(dataclasses.replace(SMALL, gripper_margin=margin), 2, 3, gripper_index=1)
+        rng = np.random.default_rng(0)
         for _ in range(100):
             state = np.stack([rng.uniform(-1, 1, 64), np.full(64, -1.0)], 1)
             human = rng.random(64) < 0.5
