@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from robot_rl_nodes.topics import TOPICS
 from tests.ros.ros_cell import RosCell
 
 MARK = "sensor_msgs/msg/JointState"
+PICTURES, FRAMES = "/camera/front/image_raw", "/camera/front/frame"
+RECORDED = {"/guard/tick", "/teleop", "/clock", PICTURES, FRAMES}
 
 
 def messages(path: Path) -> dict[str, list[Any]]:
@@ -119,17 +122,18 @@ def recorded() -> Any:
     cell = RecordedCell(cameras=["front"])
     folder, kept = cell.folder / "bag", Path(tempfile.mkdtemp(prefix="bag-"))
 
-    def has_pictures(number: int) -> bool:
+    def hears_all(number: int) -> bool:  # A publisher is heard from when it has been discovered, each at its own time.
         part = folder / f"{number:03}.mcap{PART}"
         if not part.exists():
             return False
         with part.open("rb") as file:
-            return sum(channel.topic.endswith("image_raw") for _, channel, _ in _readable(file)) > 10
+            heard = Counter(channel.topic for _, channel, _ in _readable(file))
+        return all(heard[topic] > 10 for topic in RECORDED)
 
     try:
-        wait_for(lambda: has_pictures(0))
+        wait_for(lambda: hears_all(0))
         os.kill(cell.pid("recorder"), signal.SIGKILL)
-        wait_for(lambda: has_pictures(1))
+        wait_for(lambda: hears_all(1))
         cell.stop_watching()
         cell.supervisor.stop()
         shutil.copytree(folder, kept, dirs_exist_ok=True)
@@ -144,7 +148,7 @@ def test_a_killed_recorder_is_started_again_and_both_files_are_whole(bags: Any) 
     assert [file.name for file in sorted(folder.iterdir())] == ["000.mcap", "001.mcap"]
     for file in folder.iterdir():
         found = messages(file)
-        assert {"/guard/tick", "/teleop", "/clock", "/camera/front/image_raw"} <= found.keys()
+        assert found.keys() >= RECORDED
         assert all(from_tick(tick).executed.mode is GuardMode.DISARMED for tick in found["/guard/tick"])
     assert "001.mcap: " in said and "lost on the way here" in said
 
@@ -152,10 +156,10 @@ def test_a_killed_recorder_is_started_again_and_both_files_are_whole(bags: Any) 
 def test_every_picture_is_there_or_said_to_be_lost(bags: Any) -> None:
     folder, said = bags
     found = messages(folder / "001.mcap")
-    stamps = [message.header.stamp for message in found["/camera/front/image_raw"]]
+    stamps = [message.header.stamp for message in found[PICTURES]]
     pictures = {(stamp.sec, stamp.nanosec) for stamp in stamps}
-    told = {(mark.header.stamp.sec, mark.header.stamp.nanosec) for mark in found["/camera/front/frame"]}
+    told = {(mark.header.stamp.sec, mark.header.stamp.nanosec) for mark in found[FRAMES]}
     missing = {stamp for stamp in told - pictures if min(pictures) < stamp < max(pictures)}
     assert not missing or "image_raw" in said.rpartition("lost on the way here")[2]
-    image = found["/camera/front/image_raw"][0]
+    image = found[PICTURES][0]
     assert np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3).std() > 1.0
