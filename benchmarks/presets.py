@@ -18,6 +18,7 @@ import tyro
 
 from benchmarks.page import put
 from benchmarks.runs import robot_rl, share
+from robot_rl.presets import preset as preset_named
 
 HERE = Path(__file__).resolve().parent
 
@@ -46,7 +47,7 @@ def run_one(task: str, preset: str, seed: int, runs: Path, env_steps: int | None
     if result.exists():
         return
     out = runs / result.stem
-    share(runs, f"{task}-*-{seed}", out, preset)
+    share(runs, f"{task}-*-{seed}", out, preset_named(preset).cloning)
     print(f"running {result.stem}", file=sys.stderr, flush=True)
     length = () if env_steps is None else ("--env-steps", env_steps)
     what = ("--task", task, "--preset", preset, "--seed", seed, "--out", out)

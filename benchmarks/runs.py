@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from robot_rl.presets import preset as preset_named
+from robot_rl.config import CloningConfig, from_dict
 
 PROGRAM = (sys.executable, "-m", "robot_rl")
 SHARED = ("demos", "base", "final_test.json", "evaluations/base.json", "evaluations/blind.json")
@@ -25,15 +25,14 @@ def robot_rl(*arguments: object) -> dict[str, Any]:
     return result
 
 
-def share(runs: Path, like: str, out: Path, preset: str) -> None:
+def share(runs: Path, like: str, out: Path, cloning: CloningConfig) -> None:
     """Give the new run ``out`` demonstrations, base and their tests, where a finished run in ``runs`` whose name
-    matches ``like`` has them, cloned in the way that ``preset`` wants."""
+    matches ``like`` has them, cloned as ``cloning`` wants."""
     for other in sorted(runs.glob(like)):
-        summary = other / "summary.json"
-        if out.exists() or not summary.exists():
+        if out.exists() or not (other / "summary.json").exists():
             continue
-        theirs = str(json.loads(summary.read_text())["preset"])
-        if preset_named(theirs).cloning != preset_named(preset).cloning:
+        theirs = json.loads((other / "config.json").read_text())["train"]["cloning"]
+        if from_dict(CloningConfig, theirs) != cloning:
             continue
         part = runs / f"{out.name}.part"
         shutil.rmtree(part, ignore_errors=True)

@@ -158,6 +158,7 @@ class Actor:
         try:
             if not self.rollout.running:
                 _keep(self.out, self.rollout.episode + 2, self.tally)
+            self.rollout.watched = acting.watched
             step, episode = self.rollout.step(acting.policy, label=acting.label)
         except OSError as error:  # the recorder's disk is full, gone or too slow
             self._say(f"no step is taken, it could not be recorded: {error.strerror or error}")

@@ -67,8 +67,12 @@ class CellPerson(WithLabels):
                 say(self._notice)
 
     def new_episode(self, seed: int) -> None:
-        self.forget()
+        self.unwatched_episode(seed)
         self._tell("new_episode", seed)
+
+    def unwatched_episode(self, seed: int) -> None:
+        """One for which nobody's corrections are needed; who corrects is obeyed as ever."""
+        self.forget()
         say("the episode runs; success or failure ends it")
 
     def _tell(self, what: str, *of: int) -> None:

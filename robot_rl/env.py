@@ -80,19 +80,19 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Draw a scene (or take ``options["plan"]``), go to its start, engage; ``info["setup"]`` has the numbers,
-        ``info["paused_s"]`` for how long the operator had it wait before that."""
+        """Draw a scene (or take ``options["plan"]``), go to its start, engage; a scripted person stays away where
+        ``options["watched"]`` is False. ``info``: the scene's numbers (``setup``), the operator's wait (``paused_s``)."""
         super().reset(seed=seed)
-        plan = (options or {}).get("plan") or self.task.reset(self.np_random, self.options.teleport)
+        given = options or {}
+        plan = given.get("plan") or self.task.reset(self.np_random, self.options.teleport)
         person: Any = getattr(self.robot, "teleop", None)
         person_seed = int(self.np_random.integers(2**31))
         ended = self.robot.clock.now()
-        if hasattr(person, "rest"):
-            person.rest()
+        getattr(person, "rest", lambda: None)()
         began = self.robot.clock.now()
         self._latest = self.robot.reset(plan)
-        if hasattr(person, "new_episode"):
-            person.new_episode(person_seed)
+        begin = "new_episode" if given.get("watched", True) else "unwatched_episode"
+        getattr(person, begin, lambda _: None)(person_seed)
         here = self._latest.arm.T_base_ee
         self._origin = Pose(self.options.origin_m, DOWN) if self.options.frame == "base" else here
         self._target = self._accepted = self._latest.executed.target

@@ -74,6 +74,12 @@ class Learner:
         until = self.config.until_in_a_row
         return self.tally.env_steps >= self.config.env_steps or 0 < until <= self.tally.most_in_a_row
 
+    @property
+    def watched(self) -> bool:
+        """Whether a person is to watch an episode that begins now."""
+        until = self.config.watched_steps
+        return until is None or self.tally.env_steps < until
+
     def start(self) -> None:
         """The run's time runs from here."""
         self._began_s = time.monotonic() - self.tally.wall_s
@@ -101,6 +107,8 @@ class Learner:
             steps.clear()
         steps.append(record)
         self.tally.env_steps += 1
+        if self.config.person and self.tally.env_steps == self.config.watched_steps:
+            self.say("no more corrections are needed: after this episode nobody has to watch what the policy does")
         self.learn_step(record)
 
     def rebuild(self, recorded: Iterable[Episode]) -> int:

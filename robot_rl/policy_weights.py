@@ -45,14 +45,22 @@ class Acting:
     version: int
     finished: bool = False
     """The learner needs no more steps."""
+    watched: bool = True
+    """A person is to watch the episodes that begin."""
 
 
 def pack_weights(
-    version: int, policy: RLPD | ClonedPolicy, acting: Policy, interface: Interface, finished: bool = False
+    version: int,
+    policy: RLPD | ClonedPolicy,
+    acting: Policy,
+    interface: Interface,
+    finished: bool = False,
+    watched: bool = True,
 ) -> Weights:
     """``policy`` as it is, and who acts for now: itself, or who collects in its place."""
     collects = isinstance(acting, BaseCollector | RandomPolicy)
-    about: dict[str, Any] = {"interface": asdict(interface), "config": asdict(policy.config), "finished": finished}
+    about: dict[str, Any] = {"interface": asdict(interface), "config": asdict(policy.config)}
+    about |= {"finished": finished, "watched": watched}
     about["collecting"] = "" if not collects else "base" if isinstance(acting, BaseCollector) else "random"
     about["noise"] = acting.noise if isinstance(acting, BaseCollector) else 0.0
     about["kind"] = "rl" if isinstance(policy, RLPD) else "cloning"
@@ -97,7 +105,8 @@ class WeightsGate:
                 raise WeightsRefused(f"they are made for {interface}, but the environment here is {self.interface}")
             base = self._unpack_base(about, weights)
             agent = self._unpack(about, weights, base)
-            collecting, noise, finished = about["collecting"], float(about["noise"]), bool(about["finished"])
+            collecting, noise = about["collecting"], float(about["noise"])
+            finished, watched = bool(about["finished"]), bool(about["watched"])
         except WeightsRefused:
             raise
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -113,7 +122,7 @@ class WeightsGate:
                 raise WeightsRefused("they lack the base policy that is to collect")
             arm_dim = agent.arm_dim if isinstance(agent, RLPD) else self.interface.action_dim
             policy, label = BaseCollector(cast(BasePolicy, base), self._rng, noise, arm_dim, over), Source.BASE
-        return Acting(policy, label, weights.version, finished)
+        return Acting(policy, label, weights.version, finished, watched)
 
     def _unpack_base(self, about: Mapping[str, Any], weights: Weights) -> ClonedPolicy | None:
         if not weights.base:

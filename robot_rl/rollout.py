@@ -85,6 +85,8 @@ class Rollout:
     ):
         """``reset_options`` go to every reset of the environment."""
         self.reset_options = reset_options
+        self.watched = True
+        """Whether a person is asked to watch the episodes that begin."""
         self.env, self.spec, self.run, self.seed, self.stream, self.store = env, spec, run, seed, stream, store
         self.episode, self.actor = first_episode - 1, actor
         self._header: EpisodeHeader | None = None
@@ -186,11 +188,14 @@ class Rollout:
         if self._recorder is not None:
             self._recorder.abort()
 
+    def _reset_options(self) -> dict[str, Any] | None:
+        return self.reset_options if self.watched else {**(self.reset_options or {}), "watched": False}
+
     def _begin(self, policy: Policy) -> None:
         _tell(policy, "reset")
         self.episode += 1
         seed = episode_seed(self.seed, self.stream, self.episode)
-        self.observation, info = self.env.reset(seed=seed, options=self.reset_options)
+        self.observation, info = self.env.reset(seed=seed, options=self._reset_options())
         self.reset_s += float(info.get("reset_s", 0.0))
         self.paused_s += float(info.get("paused_s", 0.0))
         task, base = self.env.task.spec, base_of(policy)

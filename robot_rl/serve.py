@@ -74,7 +74,7 @@ class Serving:
         self.end = ZmqLearnerEnd(endpoint, self.journal, self._admit, keys)
         self._positions: deque[dict[str, int]] = deque(maxlen=learner.config.checkpoints_kept)
         self._version, self._published_s = 0, 0.0
-        self._published: tuple[int, str, bool] | None = None
+        self._published: tuple[int, str, bool, bool] | None = None
         say(f"learning; actors come to {self.end.endpoint}")
 
     def run(self, stopping: Stopping) -> None:
@@ -122,16 +122,17 @@ class Serving:
             self._say(line)
 
     def _publish(self) -> None:
-        """Hand out weights where there are new ones; at once where other hands act by them, or none any more."""
+        """Hand out weights where there are new ones; at once where other hands act by them, or none any more, or
+        where nobody needs to watch any more."""
         learner, now = self.learner, time.monotonic()
         acting, _ = learner.acting_policy()
-        state = (learner.learned, type(acting).__name__, learner.enough)
+        state = (learner.learned, type(acting).__name__, learner.enough, learner.watched)
         same_hand = self._published is not None and self._published[1:] == state[1:]
         if state == self._published or (same_hand and now - self._published_s < PUBLISH_S):
             return
         self._version, self._published, self._published_s = self._version + 1, state, now
         interface = learner.actor.interface
-        self.end.publish(pack_weights(self._version, learner.policy, acting, interface, learner.enough))
+        self.end.publish(pack_weights(self._version, learner.policy, acting, interface, *state[2:]))
 
     def _save(self) -> None:
         """A checkpoint; the journal keeps what the oldest one kept does not have. A full disk costs only the

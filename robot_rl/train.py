@@ -79,6 +79,7 @@ class Trainer:
 
     def _step(self) -> None:
         policy, label = self.learner.acting_policy()
+        self.rollout.watched = self.learner.watched
         step, episode = self.rollout.step(policy, label=label)
         deliver(self.link, step, episode)
         if self.alarm is not None and episode is not None and self.alarm.rings(episode):

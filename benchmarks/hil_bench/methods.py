@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from robot_rl.cli import GROUP, parse
+from robot_rl.config import TrainConfig
 
 NETWORKS = ("--learner.width", "64", "--learner.batch-size", "128")
 DAGGER = ("--warmup", "dagger", "--warmup-steps", "5000")
+LEAVING = (*DAGGER, "--watched-steps", "5000", "--cloning.arch", "ensemble")
 CAUTIOUS = ("--learner.residual.penalty", "0.05", "--learner.cut-at-takeover")
 
 
@@ -21,6 +27,14 @@ class Method:
         """Of ``robot-rl demo``."""
         return ("--preset", self.preset, *NETWORKS, *self.options)
 
+    @property
+    def config(self) -> TrainConfig:
+        """What they come to."""
+        (demo,) = entry_points(group=GROUP, name="demo")
+        command: Any = parse("demo", demo, self.arguments)
+        config: TrainConfig = command.config
+        return config
+
 
 METHODS = {
     **{
@@ -30,8 +44,10 @@ METHODS = {
     "hil_serl_cut": Method("hil_serl", ("--learner.cut-at-takeover",)),
     "hil_serl_imitating": Method("hil_serl", ("--learner.imitation-weight", "0.1")),
     "res_hil_dagger": Method("res_hil", (*DAGGER, *CAUTIOUS)),
+    "res_hil_leaving": Method("res_hil", LEAVING),
     "rlpd_utd20": Method("rlpd", ("--learner.utd-ratio", "20", "--learner.critics", "10")),
 }
 """By name: the presets, and additions to them. ``hil_serl_cut`` bootstraps with 0 where the person takes over;
 ``hil_serl_imitating`` also imitates what the person did then; ``res_hil_dagger`` has the person correct the base first,
-and lets the residual leave it only for more; ``rlpd_utd20`` updates as often as the paper."""
+and lets the residual leave it only for more; in ``res_hil_leaving`` they correct an ensemble, and leave when it is
+frozen; ``rlpd_utd20`` updates as often as the paper."""

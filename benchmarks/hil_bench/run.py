@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from robot_rl.config import TrainConfig
 from robot_rl.episodes import EpisodeStore, read_episode
 from robot_rl.manifest import EpisodeRow
 from robot_rl.metrics import read_metrics, series
-from robot_rl.presets import preset
 
 
 def run_method(
@@ -23,10 +23,10 @@ def run_method(
 ) -> dict[str, Any]:
     """Train and test ``method``; goes on with what is already in ``runs``. The run's result."""
     out, person, chosen = runs / f"{task}-{method}-{seed}", person_of(seed, people), METHODS[method]
-    share(runs, f"{task}-*-{seed}", out, chosen.preset)
+    share(runs, f"{task}-*-{seed}", out, chosen.config.cloning)
     where = ("--task", task, "--seed", seed, "--out", out, "--no-video", "--test-episodes", tests)
     who = ("--skill", person.level, "--env-kwargs", json.dumps({"person_seed": person.seed}))
-    config = preset(chosen.preset)
+    config = chosen.config
     length = () if config.env_steps == 0 else ("--env-steps", env_steps)
     summary = robot_rl("demo", *where, *who, "--until-in-a-row", 0, *length, *chosen.arguments)
     return {
@@ -59,9 +59,10 @@ def histories(out: Path, config: TrainConfig) -> dict[str, Any]:
         done += row.steps
         ends.append(wall.get(done, float("nan")))
     kept = all(end == end for end in ends)
+    training = history(trained, hz, config.person, tuple(ends) if kept else ())
     return {
         "demos": history(shown, hz, watched=True).saved(),
-        "training": history(trained, hz, config.person, tuple(ends) if kept else ()).saved(),
+        "training": replace(training, watched_steps=config.watched_steps).saved(),
     }
 
 

@@ -32,6 +32,8 @@ class History:
     """Whether a person sat there."""
     wall_s: tuple[float, ...] = ()
     """Since the training began, at each episode's end; empty where that was not kept."""
+    watched_steps: int | None = None
+    """Where the person left with the first episode after so many steps."""
 
     @staticmethod
     def of(saved: Mapping[str, Any]) -> History:
@@ -40,6 +42,14 @@ class History:
 
     def saved(self) -> dict[str, Any]:
         return asdict(self)
+
+    def steps_seen(self, episodes: int) -> int:
+        """By the person, of the first ``episodes``: those of which they watched the beginning."""
+        if not self.watched:
+            return 0
+        steps = np.array(self.steps[:episodes], int)
+        begun = np.cumsum(steps) - steps
+        return int(steps[begun < (np.inf if self.watched_steps is None else self.watched_steps)].sum())
 
     def rates(self) -> list[float]:
         """After each episode: share of the last ones that succeeded with nobody's help."""
@@ -81,13 +91,13 @@ class Reached:
 def attention(task: BenchTask, history: History, demos: History, episodes: int | None = None) -> Attention:
     """Of the demonstrations and the first ``episodes`` of training (all if None)."""
     count = len(history.steps) if episodes is None else episodes
-    driven, steps = sum(history.driven[:count]), sum(history.steps[:count])
+    driven = sum(history.driven[:count])
     return Attention(
         showing_s=sum(demos.steps) / demos.hz,
         driving_s=driven / history.hz,
         resets_s=task.person_reset_s * (len(demos.steps) + count),
         labels_s=task.label_s * (len(demos.steps) + count),
-        watching_s=(steps - driven) / history.hz if history.watched else 0.0,
+        watching_s=(history.steps_seen(count) - driven) / history.hz,
     )
 
 

@@ -118,6 +118,8 @@ class BrowserHand:
         self.hand_back()
         self._verdict = None
 
+    unwatched_episode = new_episode
+
     def verdict(self) -> Verdict | None:
         """What the operator says of this episode; it then ends."""
         return self._verdict

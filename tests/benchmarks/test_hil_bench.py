@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ from benchmarks.hil_bench.score import WINDOW, History, attention, pareto, susta
 from benchmarks.hil_bench.tasks import LEVELS, TASKS, BenchTask, person_of
 from benchmarks.runs import SHARED, share
 from robot_rl.cli import parse
-from robot_rl.config import to_dict
-from robot_rl.presets import PRESETS
+from robot_rl.config import CloningConfig, to_dict
+from robot_rl.presets import PRESETS, preset
 from tests.robot_rl.point_env import PointReach
 
 TASK = BenchTask("toy", 100, person_reset_s=2.0, robot_reset_s=3.0, label_s=1.0)
@@ -49,6 +51,14 @@ def test_nobody_watches_a_method_without_a_person() -> None:
     spent = attention(TASK, training("--", watched=False), DEMOS)
     assert (spent.watching_s, spent.driving_s) == (0.0, 0.0)
     assert spent.resets_s == 8.0, "but the scene is put back all the same"
+
+
+def test_who_leaves_watches_no_more_from_the_next_episode_on() -> None:
+    """Ten steps an episode: the third begins after 20 steps, when they had not left yet."""
+    left = replace(training("h-++"), watched_steps=21)
+    assert attention(TASK, left, DEMOS).watching_s == pytest.approx(3.0 - 0.4)
+    assert attention(TASK, left, DEMOS, 2).watching_s == pytest.approx(2.0 - 0.4)
+    assert attention(TASK, replace(left, watched_steps=20), DEMOS).watching_s == pytest.approx(2.0 - 0.4)
 
 
 def test_success_with_help_is_no_success() -> None:
@@ -271,12 +281,13 @@ def test_a_run_shares_what_a_finished_one_of_the_same_seed_has(tmp_path: Path) -
         path = done / name / "file" if "." not in name else done / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    share(tmp_path, "reach-*-0", tmp_path / "reach-hil_serl-0", "hil_serl")
+    share(tmp_path, "reach-*-0", tmp_path / "reach-hil_serl-0", CloningConfig())
     assert not (tmp_path / "reach-hil_serl-0").exists(), "it has not finished"
-    (done / "summary.json").write_text('{"preset": "rlpd"}')
-    share(tmp_path, "reach-*-0", tmp_path / "reach-latent_noise-0", "latent_noise")
-    assert not (tmp_path / "reach-latent_noise-0").exists(), "its base is another one"
-    share(tmp_path, "reach-*-0", tmp_path / "reach-hil_serl-0", "hil_serl")
+    (done / "summary.json").write_text("{}")
+    (done / "config.json").write_text(json.dumps({"train": to_dict(preset("rlpd"))}))
+    share(tmp_path, "reach-*-0", tmp_path / "reach-leaving-0", methods.METHODS["res_hil_leaving"].config.cloning)
+    assert not (tmp_path / "reach-leaving-0").exists(), "its base is another one"
+    share(tmp_path, "reach-*-0", tmp_path / "reach-hil_serl-0", methods.METHODS["hil_serl"].config.cloning)
     assert (tmp_path / "reach-hil_serl-0" / "demos" / "file").read_text() == "demos"
     assert not (tmp_path / "reach-hil_serl-0" / "summary.json").exists()
 

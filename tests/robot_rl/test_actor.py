@@ -21,10 +21,11 @@ HELPED = EnvSpec("sim:Reach-v0", {"person": "expert", "takeover": "always", "max
 THROWN = EnvSpec("tests.robot_rl.point_env:ThrownAwayPoint-v0")
 
 
-def acted(out: Path, spec: EnvSpec, steps: int) -> Actor:
+def acted(out: Path, spec: EnvSpec, steps: int, watched: bool = True) -> Actor:
     env = spec.make()
     actor = Actor(out, env, spec, InProcessLink(), "run", min_free_bytes=0)
-    actor.acting = Acting(RandomPolicy(np.random.default_rng(0), len(env.action_scale)), Source.POLICY, 1)
+    policy = RandomPolicy(np.random.default_rng(0), len(env.action_scale))
+    actor.acting = Acting(policy, Source.POLICY, 1, watched=watched)
     actor.run(Stopping(), max_steps=steps)
     return actor
 
@@ -38,6 +39,11 @@ def test_the_robots_time_is_told_also_of_what_came_before_a_restart(tmp_path):
     assert [row["episodes"] for row in read_metrics(tmp_path)] == [1 + i for i in range(len(both.successes))]
     page = report_of(tmp_path, {"task": "reach", "preset": "actor", "seed": 0}, both.figures(())).read_text()
     assert "The robot&#x27;s time in training" in page or "The robot's time in training" in page
+
+
+def test_nobody_drives_where_the_learner_needs_nobody(tmp_path):
+    assert sum(acted(tmp_path / "watched", HELPED, 20).tally.human_steps) > 10
+    assert sum(acted(tmp_path / "alone", HELPED, 20, watched=False).tally.human_steps) == 0
 
 
 def test_an_episode_that_was_thrown_away_counts_as_steps_and_as_nothing_else(tmp_path):

@@ -57,9 +57,10 @@ def test_gymnasium_accepts_it(env: RobotEnv) -> None:
     check_env(env, skip_render_check=True)
 
 
-def test_an_episode_begins_and_succeeds_when_the_person_says_so(env: RobotEnv) -> None:
+@pytest.mark.parametrize("watched", [True, False])
+def test_an_episode_begins_and_succeeds_when_the_person_says_so(env: RobotEnv, watched: bool) -> None:
     commands = Cabinet.arm.commands
-    _, info = env.reset(seed=1)
+    _, info = env.reset(seed=1, options={"watched": watched})
     assert 2.5 <= env.now() < 7.5, "it waited for the button"
     assert Cabinet.arm.commands > commands
     x, y, z, turn = info["setup"]["start"]

@@ -77,6 +77,13 @@ def test_who_collects_first_goes_over_with_the_weights(collector: str) -> None:
         assert np.array_equal(acting.policy.act(observation()), np.clip(base.act(observation()), -1, 1))
 
 
+@pytest.mark.parametrize("state", [(False, True), (True, True), (False, False)])
+def test_whether_steps_and_a_person_are_needed_goes_over_too(state: tuple[bool, bool]) -> None:
+    agent = make_agent()
+    acting = gate().accept(pack_weights(1, agent, agent, INTERFACE, *state))
+    assert (acting.finished, acting.watched) == state
+
+
 def test_a_frozen_base_that_is_here_need_not_come_again() -> None:
     base = make_base()
     agent = make_agent(config=dataclasses.replace(SMALL, actor="residual"), base=base)

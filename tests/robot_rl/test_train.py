@@ -182,6 +182,18 @@ def test_a_fit_that_is_interrupted_is_done_again(tmp_path, shown, monkeypatch):
     assert again.learner.dagger.fits == 1
 
 
+def test_who_is_needed_no_longer_is_away_from_the_next_episode_on_also_after_a_kill(tmp_path, shown):
+    driven = EnvSpec(HELPED.id, {"person": "expert", "takeover": "always", "max_steps": 25})
+    config, said = dataclasses.replace(small("hg_dagger"), watched_steps=30), []
+    options = {"demos": shown[HELPED.id], "seed": 3, "say": said.append}
+    train(tmp_path, driven, dataclasses.replace(config, env_steps=60), **options)
+    tally = train(tmp_path, driven, config, **options)
+    begun = np.cumsum(tally.lengths) - tally.lengths
+    assert [steps > 0 for steps in tally.human_steps] == (begun < 30).tolist() and begun[-1] > 60
+    assert tally.person_s == pytest.approx(sum(tally.human_steps) / 10.0, abs=1.0)
+    assert len(said) == 1 and "nobody has to watch" in said[0]
+
+
 def test_a_run_ends_when_the_policy_has_succeeded_often_enough_in_a_row(tmp_path, shown):
     """And goes on from there where more is asked for."""
     cloning, said = dataclasses.replace(CLONING, steps=400), []
