@@ -81,7 +81,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Draw a scene (or take ``options["plan"]``), go to its start, engage; a scripted person stays away where
-        ``options["watched"]`` is False. ``info``: the scene's numbers (``setup``), the operator's wait (``paused_s``)."""
+        ``options["watched"]`` is False. ``info``: its numbers (``setup``), the operator's wait (``paused_s``)."""
         super().reset(seed=seed)
         given = options or {}
         plan = given.get("plan") or self.task.reset(self.np_random, self.options.teleport)
