@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-guard bench-random fuzz mutation lock clean
+.PHONY: help setup renderer demo test check format bench bench-presets bench-gym-hil bench-outside bench-guard bench-random fuzz mutation lock clean
 .PHONY: test-faults test-ros test-ros2-control demo-ros faults-ros bench-ros test-franka train-franka-sim bench-link faults console
 
 PYTHON ?= python3
@@ -62,6 +62,9 @@ bench-presets: $(READY)  ## presets against one another on two tasks, three seed
 
 bench-gym-hil: $(GYM_HIL)/.ready renderer  ## gym-hil's PandaPickCube, in an environment of its own; resumable
 	$(GYM_HIL)/bin/python -m benchmarks.gym_hil $(ARGS)
+
+bench-outside: $(GYM_HIL)/.ready  ## HIL-Bench on a task of another project's: gymnasium-robotics' pick and place; resumable
+	$(GYM_HIL)/bin/robot-rl bench hil --tasks fetch $(ARGS)
 
 bench-guard: $(READY)  ## loop timing of the guard's process under load, and the properties on the twin at length
 	$(BIN)/python -m benchmarks.guard_timing $(ARGS)
@@ -140,7 +143,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(VENV)/$(PIP) -e .
 	@touch $@
 
-# gym-hil holds MuJoCo back; all other versions are ours.
+# gym-hil and gymnasium-robotics hold MuJoCo back; all other versions are ours.
 $(GYM_HIL)/.ready: pyproject.toml constraints.txt benchmarks/gym_hil/requirements.txt
 	$(call environment,$(GYM_HIL))
 	@grep -v '^mujoco' constraints.txt > $(GYM_HIL)/constraints.txt

@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from hardware.interfaces import Source
 from robot_rl.task import TaskSpec
 
 
@@ -19,7 +20,8 @@ class ForeignTask:
 
 class ForeignEnv:
     """Another project's environment in our terms: ``"state"`` is every low-dimensional entry, flattened in the order of
-    its keys; uint8 HWC entries stay cameras; actions in [-1, 1] are scaled to the environment's own bounds."""
+    its keys; uint8 HWC entries stay cameras; actions in [-1, 1] are scaled to the environment's own bounds. A person of
+    the environment's own is heard as in HIL-SERL's: ``info["intervene_action"]`` is what they did instead."""
 
     latest: None = None
     """There is no robot whose reports could be recorded."""
@@ -43,7 +45,7 @@ class ForeignEnv:
         steps = env.spec.max_episode_steps if env.spec and env.spec.max_episode_steps else 1_000
         hz = float(env.metadata.get("render_fps", 10.0))
         self.task = ForeignTask(TaskSpec(env_id, env_id, steps, control_hz=hz))
-        self._steps = 0
+        self._steps, self._driven = 0, False
 
     def now(self) -> float:
         return self._steps / self.task.spec.control_hz
@@ -52,19 +54,29 @@ class ForeignEnv:
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         observation, _ = self.env.reset(seed=seed, options=options)
+        self._driven = False
         return self._observation(observation), {}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         clipped = np.clip(action, -1.0, 1.0).astype(np.float32)
-        own = np.where(self._bounded, self._low + (clipped + 1.0) * self.action_scale, clipped)
+        own = np.where(self._bounded, self._low + (clipped + 1.0) * self.action_scale, clipped)  # `_ours`, inverted
         observation, reward, terminated, truncated, info = self.env.step(own.astype(self.env.action_space.dtype))
         self._steps += 1
         kept = {"executed_action": clipped} | {k: info[k] for k in ("success", "is_success", "discarded") if k in info}
+        before, self._driven = self._driven, "intervene_action" in info
+        if self._driven:
+            taken = {"executed_action": self._ours(info["intervene_action"]), "source": Source.HUMAN}
+            kept |= taken | {"intervention_start": not before}
         kept |= {"success": info["succeed"]} if "succeed" in info else {}
         return self._observation(observation), float(reward), bool(terminated), bool(truncated), kept
 
     def close(self) -> None:
         self.env.close()
+
+    def _ours(self, action: np.ndarray) -> np.ndarray:
+        """An action of the environment's as one of ours."""
+        inside = np.where(self._bounded, (action - self._low) / self.action_scale - 1.0, action)
+        return np.clip(inside, -1.0, 1.0).astype(np.float32)
 
     def _numbers(self, space: gymnasium.Space[Any]) -> gymnasium.Space[Any]:
         if not isinstance(space, gymnasium.spaces.Dict):

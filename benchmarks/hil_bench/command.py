@@ -85,13 +85,14 @@ class HilBench:
             pool.shutdown(cancel_futures=True)
 
     def _run_one(self, task: str, method: str, seed: int) -> None:
+        from benchmarks.hil_bench.elsewhere import run_elsewhere
         from benchmarks.hil_bench.run import run_method
 
         print(f"running {self._file(task, method, seed).stem}", file=sys.stderr, flush=True)
         steps, runs = self.env_steps or TASKS[task].env_steps, self.runs / self.people
         common = (task, method, seed, self.people, steps, self.test_episodes, runs)
         if self.learner is None:
-            result = run_method(*common)
+            result = (run_elsewhere if TASKS[task].env else run_method)(*common)
         else:
             from benchmarks.hil_bench.outside import run_learner
 
@@ -103,7 +104,7 @@ class HilBench:
 
         path = self._file(task, method, seed)
         path, policy = path.parent / "robustness" / path.name, self.runs / self.people / path.stem / "policy"
-        if path.exists() or not policy.exists():  # another project's learner leaves no policy
+        if path.exists() or TASKS[task].env or not policy.exists():  # another project's learner leaves no policy
             return
         print(f"trying {path.stem} elsewhere", file=sys.stderr, flush=True)
         changed = changes_of(task).items()

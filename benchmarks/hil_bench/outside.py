@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,14 @@ import numpy as np
 
 from benchmarks.hil_bench.run import described, history, rows_of
 from benchmarks.hil_bench.score import History
-from benchmarks.hil_bench.tasks import person_of
+from benchmarks.hil_bench.tasks import TASKS, person_of
 from hardware.interfaces import Source
 from robot_rl.cli import jsonable
-from robot_rl.command import task_id
 from robot_rl.commands import evaluation_summary
 from robot_rl.demonstrations import collect_demos
 from robot_rl.evaluate import evaluate
 from robot_rl.peoples_code import load_callable
-from robot_rl.rollout import TRAIN_SEEDS, EnvSpec, episode_seed
+from robot_rl.rollout import TRAIN_SEEDS, episode_seed
 from robot_rl.types import Episode
 
 Observation = dict[str, np.ndarray]
@@ -92,10 +92,9 @@ def run_learner(
     was interrupted, only the demonstrations stay."""
     learn: Learner = load_callable(learner)
     person, out = person_of(seed, people), runs / f"{task}-{method}-{seed}"
-    alone = EnvSpec(task_id(task))
-    kwargs = {"person": person.level, "person_seed": person.seed}
-    demos = collect_demos(out / "demos", EnvSpec(alone.id, {**kwargs, "takeover": "always"}), 20, seed)
-    env = EnvSpec(alone.id, {**kwargs, "takeover": "no_progress"}).make()
+    alone, watched = TASKS[task].spec(), partial(TASKS[task].spec, person=person.level, person_seed=person.seed)
+    demos = collect_demos(out / "demos", watched(takeover="always"), 20, seed)
+    env = watched(takeover="no_progress").make()
     hz, meter = env.task.spec.control_hz, Meter(env, env_steps, seed)
     began_s = time.monotonic()
     policy = learn(meter, demos, env_steps, seed)

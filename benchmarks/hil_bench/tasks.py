@@ -7,8 +7,12 @@ lab's person has to do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from robot_rl.command import task_id
+from robot_rl.rollout import EnvSpec
 
 TUNING_SEEDS = 100
 """From this seed on runs and people are for tuning; results are reported of seeds below it."""
@@ -29,6 +33,12 @@ class BenchTask:
     """Whether a part goes into a hole."""
     label_s: float = 1.0
     """What saying whether it succeeded costs a person."""
+    env: str = ""
+    """Gymnasium id of a task that is not the twin's; it takes ``person``, ``takeover`` and ``person_seed``."""
+
+    def spec(self, **kwargs: Any) -> EnvSpec:
+        """How to make it; without a person nobody is there."""
+        return EnvSpec(self.env or task_id(self.name), kwargs)
 
 
 TASKS = {
@@ -39,9 +49,11 @@ TASKS = {
         BenchTask("pick_and_insert", 20_000, person_reset_s=5.0, inserts=True),
         BenchTask("pick_cube", 6_000, person_reset_s=3.0),
         BenchTask("reach", 2_500, person_reset_s=0.0),
+        BenchTask("fetch", 10_000, person_reset_s=3.0, env="benchmarks.hil_bench.fetch:HilFetchPickAndPlace-v0"),
     )
 }
-"""By name. ``reach`` is a quick look at whether a method works at all."""
+"""By name. ``reach`` is a quick look at whether a method works at all; ``fetch`` is gymnasium-robotics' pick and place,
+and needs the environment that ``make bench-outside`` makes."""
 
 LEVELS = {"expert": 0.4, "intermediate": 0.4, "novice": 0.2}
 """How often a drawn person is of which level; each number of the level's skill is the person's own, up to 20 % off

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.wrappers import TimeAwareObservation
 
+from hardware.interfaces import Source
 from robot_rl.foreign import ForeignEnv
 
 
@@ -48,6 +49,28 @@ def test_actions_beyond_one_are_clipped_and_reported_as_executed() -> None:
     observation, *_, info = ours.step(np.array([5.0], np.float32))
     at_limit, *_ = limit.step(np.array([1.0], np.float32))
     assert info["executed_action"] == 1.0 and np.array_equal(observation["state"], at_limit["state"])
+
+
+class Helped(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """A person pushes by 1 N m in the second and third of every four steps, as HIL-SERL's environments tell it."""
+
+    steps = 0
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        if self.steps % 4 not in (2, 3):
+            return self.env.step(action)
+        seen, *rest, info = self.env.step(np.array([1.0]))
+        return seen, *rest, {**info, "intervene_action": np.array([1.0])}
+
+
+def test_a_person_of_the_environments_own_is_heard() -> None:
+    ours = foreign(Helped(gymnasium.make("Pendulum-v1")))
+    ours.reset(seed=0)
+    infos = [ours.step(np.array([-0.25], np.float32))[-1] for _ in range(6)]
+    assert [info["executed_action"].item() for info in infos] == pytest.approx([-0.25, 0.5, 0.5, -0.25, -0.25, 0.5])
+    assert ["source" in info and info["source"] is Source.HUMAN for info in infos] == [0, 1, 1, 0, 0, 1]
+    assert [info.get("intervention_start", False) for info in infos] == [0, 1, 0, 0, 0, 1]
 
 
 def test_unbounded_actions_pass_as_they_are() -> None:
