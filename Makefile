@@ -63,8 +63,8 @@ bench-presets: $(READY)  ## presets against one another on two tasks, three seed
 bench-gym-hil: $(GYM_HIL)/.ready renderer  ## gym-hil's PandaPickCube, in an environment of its own; resumable
 	$(GYM_HIL)/bin/python -m benchmarks.gym_hil $(ARGS)
 
-bench-outside: $(GYM_HIL)/.ready  ## HIL-Bench on a task of another project's: gymnasium-robotics' pick and place; resumable
-	$(GYM_HIL)/bin/robot-rl bench hil --tasks fetch $(ARGS)
+bench-outside: $(GYM_HIL)/.ready  ## HIL-Bench on tasks of other projects: gymnasium-robotics' pick and place, robosuite's lift; resumable
+	OMP_NUM_THREADS=1 $(GYM_HIL)/bin/robot-rl bench hil --tasks fetch lift $(ARGS)
 
 bench-guard: $(READY)  ## loop timing of the guard's process under load, and the properties on the twin at length
 	$(BIN)/python -m benchmarks.guard_timing $(ARGS)
@@ -143,11 +143,12 @@ $(READY): pyproject.toml constraints.txt
 	@$(VENV)/$(PIP) -e .
 	@touch $@
 
-# gym-hil and gymnasium-robotics hold MuJoCo back; all other versions are ours.
+# gym-hil, gymnasium-robotics and robosuite hold MuJoCo back; all other versions are ours.
 $(GYM_HIL)/.ready: pyproject.toml constraints.txt benchmarks/gym_hil/requirements.txt
 	$(call environment,$(GYM_HIL))
 	@grep -v '^mujoco' constraints.txt > $(GYM_HIL)/constraints.txt
-	@$(GYM_HIL)/bin/python -m pip install -q -c $(GYM_HIL)/constraints.txt -e . -r benchmarks/gym_hil/requirements.txt
+	@$(GYM_HIL)/bin/python -m pip install -q -c $(GYM_HIL)/constraints.txt -e '.[dev]' -r benchmarks/gym_hil/requirements.txt
+	@$(GYM_HIL)/bin/python -m pip install -q --no-deps robosuite==1.5.2
 	@touch $@
 
 # The wheels start each Python anew to find their libraries: an environment of their own keeps that out of the others.
