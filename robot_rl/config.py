@@ -194,8 +194,8 @@ class TrainConfig:
     person: bool = True
     """Whether a person watches and intervenes."""
     watched_steps: int | None = None
-    """Environment steps after which no more corrections are needed: from the next episode on a scripted person is not
-    there, and one at a robot is told that they need not watch (what they do is obeyed as before). None: to the end."""
+    """Environment steps after which no more corrections are asked for: from the next episode on a scripted person is
+    not there, and one at a robot is told so; what they do is obeyed as before. None: they are asked for to the end."""
     dagger_every: int = 1_000
     """``cloning`` with a person, and warm-up ``dagger``: environment steps between trainings on all that the person has
     shown."""

@@ -108,7 +108,7 @@ class Learner:
         steps.append(record)
         self.tally.env_steps += 1
         if self.config.person and self.tally.env_steps == self.config.watched_steps:
-            self.say("no more corrections are needed: after this episode nobody has to watch what the policy does")
+            self.say("no more corrections are asked for: the policy goes on by itself; stay by the emergency stop")
         self.learn_step(record)
 
     def rebuild(self, recorded: Iterable[Episode]) -> int:

@@ -191,7 +191,7 @@ def test_who_is_needed_no_longer_is_away_from_the_next_episode_on_also_after_a_k
     begun = np.cumsum(tally.lengths) - tally.lengths
     assert [steps > 0 for steps in tally.human_steps] == (begun < 30).tolist() and begun[-1] > 60
     assert tally.person_s == pytest.approx(sum(tally.human_steps) / 10.0, abs=1.0)
-    assert len(said) == 1 and "nobody has to watch" in said[0]
+    assert len(said) == 1 and "emergency stop" in said[0]
 
 
 def test_a_run_ends_when_the_policy_has_succeeded_often_enough_in_a_row(tmp_path, shown):
