@@ -7,12 +7,14 @@ lab's person has to do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robot_rl.command import task_id
-from robot_rl.rollout import EnvSpec
+
+if TYPE_CHECKING:
+    from robot_rl.rollout import EnvSpec
 
 TUNING_SEEDS = 100
 """From this seed on runs and people are for tuning; results are reported of seeds below it."""
@@ -38,6 +40,8 @@ class BenchTask:
 
     def spec(self, **kwargs: Any) -> EnvSpec:
         """How to make it; without a person nobody is there."""
+        from robot_rl.rollout import EnvSpec  # torch, which `--help` does without
+
         return EnvSpec(self.env or task_id(self.name), kwargs)
 
 
