@@ -143,7 +143,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(VENV)/$(PIP) -e .
 	@touch $@
 
-# gym-hil, gymnasium-robotics and robosuite hold MuJoCo back; all other versions are ours.
+# gym-hil and gymnasium-robotics hold MuJoCo back; all other versions are ours.
 $(GYM_HIL)/.ready: pyproject.toml constraints.txt benchmarks/gym_hil/requirements.txt
 	$(call environment,$(GYM_HIL))
 	@grep -v '^mujoco' constraints.txt > $(GYM_HIL)/constraints.txt

@@ -67,13 +67,14 @@ class CellPerson(WithLabels):
                 say(self._notice)
 
     def new_episode(self, seed: int) -> None:
-        self.unwatched_episode(seed)
+        self.forget()
         self._tell("new_episode", seed)
+        say("the episode runs; success or failure ends it")
 
     def unwatched_episode(self, seed: int) -> None:
-        """One for which nobody's corrections are needed; who corrects is obeyed as ever."""
+        """One for which nobody's corrections are asked for; who corrects is obeyed as ever."""
         self.forget()
-        say("the episode runs; success or failure ends it")
+        say("the episode runs, no corrections are asked for: stay by the emergency stop; success or failure ends it")
 
     def _tell(self, what: str, *of: int) -> None:
         """What a person reads or sees, a device that acts for one has to be told."""

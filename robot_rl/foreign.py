@@ -18,7 +18,7 @@ class ForeignTask:
         self.spec = spec
 
 
-class ForeignEnv:
+class ForeignEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     """Another project's environment in our terms: ``"state"`` is every low-dimensional entry, flattened in the order of
     its keys; uint8 HWC entries stay cameras; actions in [-1, 1] are scaled to the environment's own bounds. A person of
     the environment's own is heard as in HIL-SERL's: ``info["intervene_action"]`` is what they did instead."""
@@ -35,11 +35,11 @@ class ForeignEnv:
         self._low, self._high = env.action_space.low, env.action_space.high
         flat = gymnasium.spaces.flatten_space(self._numbers(env.observation_space))
         self.state_names = tuple(f"state_{i}" for i in range(flat.shape[0]))  # type: ignore[index]
-        self.observation_space = gymnasium.spaces.Dict(
-            {"state": gymnasium.spaces.Box(-np.inf, np.inf, (len(self.state_names),), np.float32), **self._cameras()}
-        )
+        state = gymnasium.spaces.Box(-np.inf, np.inf, (len(self.state_names),), np.float32)
+        seen = gymnasium.spaces.Dict({"state": state, **self._cameras()})
+        self.observation_space: gymnasium.spaces.Dict = seen  # type: ignore[assignment]
         dim = env.action_space.shape[0]
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (dim,), np.float32)
+        self.action_space: gymnasium.spaces.Box = gymnasium.spaces.Box(-1.0, 1.0, (dim,), np.float32)
         self._bounded = np.isfinite(self._low) & np.isfinite(self._high)
         self.action_scale = np.where(self._bounded, (self._high - self._low) / 2.0, 1.0)
         steps = env.spec.max_episode_steps if env.spec and env.spec.max_episode_steps else 1_000
@@ -62,7 +62,8 @@ class ForeignEnv:
         own = np.where(self._bounded, self._low + (clipped + 1.0) * self.action_scale, clipped)  # `_ours`, inverted
         observation, reward, terminated, truncated, info = self.env.step(own.astype(self.env.action_space.dtype))
         self._steps += 1
-        kept = {"executed_action": clipped} | {k: info[k] for k in ("success", "is_success", "discarded") if k in info}
+        kept = {"executed_action": clipped, "source": Source.POLICY}
+        kept |= {k: info[k] for k in ("success", "is_success", "discarded") if k in info}
         before, self._driven = self._driven, "intervene_action" in info
         if self._driven:
             taken = {"executed_action": self._ours(info["intervene_action"]), "source": Source.HUMAN}

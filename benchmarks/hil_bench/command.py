@@ -104,7 +104,8 @@ class HilBench:
 
         path = self._file(task, method, seed)
         path, policy = path.parent / "robustness" / path.name, self.runs / self.people / path.stem / "policy"
-        if path.exists() or TASKS[task].env or not policy.exists():  # another project's learner leaves no policy
+        # Another project's learner leaves no policy, and its task is not the twin's to change.
+        if path.exists() or TASKS[task].env or not policy.exists():
             return
         print(f"trying {path.stem} elsewhere", file=sys.stderr, flush=True)
         changed = changes_of(task).items()

@@ -10,14 +10,12 @@ from typing import Any
 
 from benchmarks.hil_bench.methods import METHODS
 from benchmarks.hil_bench.run import described, histories
-from benchmarks.hil_bench.tasks import TASKS, person_of
+from benchmarks.hil_bench.tasks import DEMOS, TASKS, person_of
 from robot_rl.cli import jsonable
 from robot_rl.commands import evaluation_summary
 from robot_rl.demonstrations import clone_base, collect_demos
 from robot_rl.evaluate import EvaluationProcesses
 from robot_rl.train import train
-
-DEMOS = 20
 
 
 def run_elsewhere(

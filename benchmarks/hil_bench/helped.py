@@ -129,6 +129,4 @@ class GraspByEye:
 
 def needed(package: str) -> ModuleNotFoundError:
     """What to say where ``package`` is not installed."""
-    return ModuleNotFoundError(
-        f"it needs {package} and an older MuJoCo: `make bench-outside` has an environment for them"
-    )
+    return ModuleNotFoundError(f"it needs {package}: `make bench-outside` has an environment for it")

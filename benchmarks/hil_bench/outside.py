@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.hil_bench.run import described, history, rows_of
 from benchmarks.hil_bench.score import History
-from benchmarks.hil_bench.tasks import TASKS, person_of
+from benchmarks.hil_bench.tasks import DEMOS, TASKS, person_of
 from hardware.interfaces import Source
 from robot_rl.cli import jsonable
 from robot_rl.commands import evaluation_summary
@@ -93,7 +93,7 @@ def run_learner(
     learn: Learner = load_callable(learner)
     person, out = person_of(seed, people), runs / f"{task}-{method}-{seed}"
     alone, watched = TASKS[task].spec(), partial(TASKS[task].spec, person=person.level, person_seed=person.seed)
-    demos = collect_demos(out / "demos", watched(takeover="always"), 20, seed)
+    demos = collect_demos(out / "demos", watched(takeover="always"), DEMOS, seed)
     env = watched(takeover="no_progress").make()
     hz, meter = env.task.spec.control_hz, Meter(env, env_steps, seed)
     began_s = time.monotonic()

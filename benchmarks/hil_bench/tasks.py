@@ -16,6 +16,8 @@ from robot_rl.command import task_id
 if TYPE_CHECKING:
     from robot_rl.rollout import EnvSpec
 
+DEMOS = 20
+"""Of a run; as ``robot-rl demo`` has it."""
 TUNING_SEEDS = 100
 """From this seed on runs and people are for tuning; results are reported of seeds below it."""
 

@@ -69,7 +69,7 @@ def test_a_person_of_the_environments_own_is_heard() -> None:
     ours.reset(seed=0)
     infos = [ours.step(np.array([-0.25], np.float32))[-1] for _ in range(6)]
     assert [info["executed_action"].item() for info in infos] == pytest.approx([-0.25, 0.5, 0.5, -0.25, -0.25, 0.5])
-    assert ["source" in info and info["source"] is Source.HUMAN for info in infos] == [0, 1, 1, 0, 0, 1]
+    assert [info["source"] is Source.HUMAN for info in infos] == [0, 1, 1, 0, 0, 1]
     assert [info.get("intervention_start", False) for info in infos] == [0, 1, 0, 0, 0, 1]
 
 
