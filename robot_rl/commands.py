@@ -15,7 +15,7 @@ import tyro
 
 from robot_rl.command import Command, Configured, FromDemonstrations, say
 from robot_rl.config import CloningConfig, ComputeConfig, TrainConfig, seeing
-from robot_rl.run_folder import spec_of_run, write_config
+from robot_rl.run_folder import DECLARED, spec_of_run, write_config
 
 if TYPE_CHECKING:
     from robot_rl.base_policy import BasePolicy
@@ -158,7 +158,7 @@ class Evaluate(Command):
         from robot_rl.evaluate import EvaluationProcesses, evaluate
         from robot_rl.failures import drop_pictures
         from robot_rl.policy import Interface, load_policy
-        from robot_rl.report import DECLARED, FAILURES
+        from robot_rl.report import FAILURES
 
         if self.out is not None and (self.out / DECLARED).exists():
             raise ValueError(f"'{self.out}' holds a final test declared before training: give another --out")

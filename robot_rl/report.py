@@ -13,9 +13,8 @@ from typing import Any
 from robot_rl.charts import Line, interval_bar, line_chart, split_bar
 from robot_rl.failures import Failure, picture_of
 from robot_rl.metrics import METRICS_FILE, read_metrics, series
+from robot_rl.run_folder import DECLARED
 
-DECLARED = "final_test.json"
-"""In the folder of a demo: what its final test is, written down before training."""
 FAILURES = Path("evaluations", "policy_failures")
 """Where in a run's folder the last pictures of the final test's failures are."""
 NO_PICTURES = "No pictures: there was no off-screen renderer (`make setup` says more), and the policy has no camera."

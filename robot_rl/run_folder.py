@@ -1,4 +1,4 @@
-"""What a run's folder says of the environment that it was made in."""
+"""What a run's folder says of the environment that it was made in, and of the test that it will be put to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from robot_rl.command import TWIN
 
 if TYPE_CHECKING:
     from robot_rl.rollout import EnvSpec
+
+DECLARED = "final_test.json"
+"""What the final test of a run is, written down before training."""
+
+
+def declare_test(out: Path, episodes: int, seed: int) -> None:
+    """Write down what the final test will be, before anything is learned. ValueError where ``out`` declared another."""
+    path = out / DECLARED
+    declared = {"episodes": episodes, "stream": "evaluation", "seed": seed, "person": None}
+    if path.exists() and json.loads(path.read_text()) != declared:
+        raise ValueError(f"'{out}' declared another final test ({path.name}): give another --out, or the same options")
+    path.write_text(json.dumps(declared), encoding="utf-8")
 
 
 def write_config(out: Path, spec: EnvSpec, seed: int) -> None:

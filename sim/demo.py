@@ -24,8 +24,9 @@ from robot_rl.demonstrations import clone_base, collect_demos
 from robot_rl.episodes import EpisodeStore
 from robot_rl.evaluate import EvaluationProcesses
 from robot_rl.metrics import TrainingProgress
-from robot_rl.report import DECLARED, FAILURES, write_report
+from robot_rl.report import FAILURES, write_report
 from robot_rl.rollout import EnvSpec
+from robot_rl.run_folder import declare_test
 from robot_rl.tally import Tally
 from robot_rl.train import train
 from robot_rl.types import Episode
@@ -71,7 +72,7 @@ class DemoRun:
     def run(self) -> dict[str, Any]:
         """All stages; returns the summary."""
         options = self.options
-        self._declare_test()
+        declare_test(self.out, self.options.test_episodes, self.seed)
         shown = self._timed("demonstrations", self._demonstrations)
         base = self._timed(
             "base", lambda: clone_base(self.out / "base", self.alone, self.config.cloning, shown, self.seed)
@@ -120,16 +121,6 @@ class DemoRun:
             "stages_s": stages,
             "evaluations": dict(evaluations),
         }
-
-    def _declare_test(self) -> None:
-        """Write down what the final test will be, before anything is learned."""
-        path = self.out / DECLARED
-        declared = {"episodes": self.options.test_episodes, "stream": "evaluation", "seed": self.seed, "person": None}
-        if path.exists() and json.loads(path.read_text()) != declared:
-            raise ValueError(
-                f"'{self.out}' declared another final test ({path.name}): give another --out, or the same options"
-            )
-        path.write_text(json.dumps(declared), encoding="utf-8")
 
     def _demonstrations(self) -> list[Episode]:
         spec = self.options.env_spec(person=self.options.skill, takeover="always")

@@ -100,7 +100,7 @@ class HilBench:
         _keep(self._file(task, method, seed), result)
 
     def _try_elsewhere(self, task: str, method: str, seed: int) -> None:
-        from benchmarks.hil_bench.robustness import changes_of, success_in
+        from benchmarks.hil_bench.robustness import LATER, changes_of, success_in, success_later
 
         path = self._file(task, method, seed)
         path, policy = path.parent / "robustness" / path.name, self.runs / self.people / path.stem / "policy"
@@ -110,6 +110,7 @@ class HilBench:
         print(f"trying {path.stem} elsewhere", file=sys.stderr, flush=True)
         changed = changes_of(task).items()
         found = {name: success_in(changes, policy, task, seed, self.robustness) for name, changes in changed}
+        found[LATER] = success_later(policy, task, seed, self.robustness)
         path.parent.mkdir(exist_ok=True)
         what = {"task": task, "method": method, "seed": seed, "people": self.people, "episodes": self.robustness}
         _keep(path, {**what, "success": found})

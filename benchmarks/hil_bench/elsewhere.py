@@ -15,6 +15,7 @@ from robot_rl.cli import jsonable
 from robot_rl.commands import evaluation_summary
 from robot_rl.demonstrations import clone_base, collect_demos
 from robot_rl.evaluate import EvaluationProcesses
+from robot_rl.run_folder import declare_test
 from robot_rl.train import train
 
 
@@ -23,6 +24,8 @@ def run_elsewhere(
 ) -> dict[str, Any]:
     """Train and test ``method``; goes on with what is already in ``runs``. The run's result."""
     out, person, config = runs / f"{task}-{method}-{seed}", person_of(seed, people), METHODS[method].config
+    out.mkdir(parents=True, exist_ok=True)
+    declare_test(out, tests, seed)
     config = dataclasses.replace(config, env_steps=config.env_steps and env_steps, until_in_a_row=0)
     alone, watched = TASKS[task].spec(), partial(TASKS[task].spec, person=person.level, person_seed=person.seed)
     demos = collect_demos(out / "demos", watched(takeover="always"), DEMOS, seed)

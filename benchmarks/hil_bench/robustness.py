@@ -11,7 +11,8 @@ from typing import Any
 from benchmarks.hil_bench.tasks import TASKS
 from robot_rl.command import task_id
 from robot_rl.evaluate import EvaluationProcesses
-from robot_rl.rollout import EnvSpec
+from robot_rl.policy import load_policy
+from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout
 
 CHANGES: dict[str, dict[str, Any]] = {
     "as trained": {},
@@ -28,6 +29,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "pushed, 10 N": {"twin": {"push_n": 10.0}},
 }
 """What differs from the twin of the training, whose commands are 20 ms late."""
+LATER, WORKED_S = "an hour later", 3600.0
+COLUMNS = (*CHANGES, LATER)
 
 
 def changes_of(task: str) -> dict[str, dict[str, Any]]:
@@ -41,15 +44,32 @@ def success_in(changes: Mapping[str, Any], policy: Path, task: str, seed: int, e
     return EvaluationProcesses(policy, EnvSpec(task_id(task), changes), episodes, seed, workers=1).result().success
 
 
+def success_later(policy: Path, task: str, seed: int, episodes: int, worked_s: float = WORKED_S) -> float:
+    """Share of ``episodes`` that ``policy`` does by itself after ``worked_s`` of robot time without a stop. Nothing is
+    placed anew: the arm drives to each start, and what it left stays there, unless an operator can put it back."""
+    spec = EnvSpec(task_id(task), {"reset": "scripted"})
+    acting, _ = load_policy(policy)
+    env = spec.make()
+    try:
+        rollout, steps = Rollout(env, spec, "robustness", seed, EVALUATION_SEEDS), 0
+        while rollout.reset_s + steps / env.task.spec.control_hz < worked_s:
+            for episode in rollout.episodes(acting, 1, deterministic=True):
+                steps += len(episode.steps)
+        later = [episode.success for episode in rollout.episodes(acting, episodes, deterministic=True)]
+    finally:
+        env.close()
+    return statistics.mean(later)
+
+
 def table(results: Iterable[Mapping[str, Any]]) -> str:
     """Markdown: a row a task and method, medians over seeds."""
     groups: dict[tuple[str, str], list[Mapping[str, float]]] = defaultdict(list)
     for result in results:
         groups[result["task"], result["method"]].append(result["success"])
-    rows = [f"| task | method | runs | {' | '.join(CHANGES)} |", "|---" * (3 + len(CHANGES)) + "|"]
+    rows = [f"| task | method | runs | {' | '.join(COLUMNS)} |", "|---" * (3 + len(COLUMNS)) + "|"]
     for (task, method), runs in sorted(groups.items()):
-        shared = {name for name in CHANGES if all(name in run for run in runs)}
+        shared = {name for name in COLUMNS if all(name in run for run in runs)}
         shares = {name: f"{statistics.median(run[name] for run in runs):.0%}" for name in shared}
-        cells = [shares.get(name, "–") for name in CHANGES]
+        cells = [shares.get(name, "–") for name in COLUMNS]
         rows.append(f"| {task} | `{method}` | {len(runs)} | {' | '.join(cells)} |")
     return "\n".join(rows)

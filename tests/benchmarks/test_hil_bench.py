@@ -21,7 +21,10 @@ from benchmarks.hil_bench.tasks import LEVELS, TASKS, BenchTask, person_of
 from benchmarks.runs import SHARED, share
 from robot_rl.cli import parse
 from robot_rl.config import CloningConfig, to_dict
+from robot_rl.policy import load_policy
 from robot_rl.presets import PRESETS, preset
+from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout
+from tests.reaching import REACH, save_clone
 from tests.robot_rl.point_env import PointReach
 
 TASK = BenchTask("toy", 100, person_reset_s=2.0, robot_reset_s=3.0, label_s=1.0)
@@ -261,12 +264,24 @@ def test_results_that_are_there_are_not_made_again_and_tuning_seeds_are_kept_apa
 
 
 def test_every_changed_twin_can_be_made() -> None:
-    from robot_rl.rollout import EnvSpec
-
     assert set(robustness.changes_of("peg_insertion")) - set(robustness.changes_of("reach")) == {"0.2 mm less play"}
     for task, env_id in (("reach", "sim:Reach-v0"), ("peg_insertion", "sim:PegInsertion-v0")):
         for changes in robustness.changes_of(task).values():
             EnvSpec(env_id, changes).make().close()
+
+
+def test_an_hour_later_is_what_comes_after_the_hour_in_one_and_the_same_series(tmp_path: Path) -> None:
+    save_clone(tmp_path)
+    spec = EnvSpec(REACH.id, {"reset": "scripted"})
+    rollout = Rollout(spec.make(), spec, "whole", seed=3, stream=EVALUATION_SEEDS)
+    steps, worked_s, won = 0, [], []
+    for episode in rollout.episodes(load_policy(tmp_path)[0], 9, deterministic=True):
+        steps += len(episode.steps)
+        worked_s.append(rollout.reset_s + steps / episode.header.control_hz)
+        won.append(episode.success)
+    for before in (2, 5):
+        later = robustness.success_later(tmp_path, "reach", 3, 4, worked_s[before - 1] - 0.01)
+        assert later == np.mean(won[before : before + 4])
 
 
 def test_the_tasks_are_the_twins() -> None:

@@ -16,7 +16,7 @@ import pytest
 from robot_rl import cli
 from robot_rl.failures import SHOWN
 from robot_rl.metrics import read_metrics
-from robot_rl.report import DECLARED
+from robot_rl.run_folder import DECLARED
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "tests.robot_rl.point_env"

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from hardware.interfaces import Source
-from robot_rl.bc import train_cloned_policy
-from robot_rl.config import CloningConfig
-from robot_rl.env import RobotEnv
 from robot_rl.evaluate import BlindPolicy, Evaluation, EvaluationProcesses, evaluate
 from robot_rl.failures import OUT_OF_TIME, SHOWN, endings, last_picture, picture_of
-from robot_rl.foreign import ForeignEnv
 from robot_rl.perceptrons import MlpPolicy
-from robot_rl.policy import Interface, save_policy
-from robot_rl.rollout import DEMO_SEEDS, EVALUATION_SEEDS, EnvSpec, Rollout, episode_seed
+from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout, episode_seed
 from robot_rl.types import Observation
+from tests.reaching import REACH, save_clone
 
-REACH = EnvSpec("sim:Reach-v0")
 WATCHED = EnvSpec("sim:Reach-v0", {"person": "expert", "takeover": "always"})
 
 
@@ -32,37 +24,11 @@ class Still:
         return np.zeros(6, np.float32)
 
 
-class Wobbling(BlindPolicy):
-    """The blind script with an unsteady hand; what it meant to do is kept, as the label of where it strayed to."""
-
-    def __init__(self, env: RobotEnv | ForeignEnv):
-        super().__init__(env)
-        self.meant: list[np.ndarray] = []
-        self.rng = np.random.default_rng(0)
-
-    def act(self, observation: object, deterministic: bool = True) -> np.ndarray:
-        self.meant.append(super().act(observation))
-        return self.meant[-1] + self.rng.normal(0.0, 0.6, 6).astype(np.float32)
-
-
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> tuple[MlpPolicy, Path]:
     """A policy that arrives, in memory and saved."""
-    env = REACH.make()
-    wobbling = Wobbling(env)
-    episodes = list(Rollout(env, REACH, "show", 0, DEMO_SEEDS).episodes(wobbling, 12, label=Source.DEMO))
-    meant = iter(wobbling.meant)
-    for episode in episodes:
-        episode.steps = [replace(step, executed_action=next(meant)) for step in episode.steps]
-    interface = Interface.of(env)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = CloningConfig(width=64, depth=2, batch_size=128, steps=600)
-        policy = MlpPolicy(config, interface.state_dim, interface.action_dim, interface.gripper_index)
-    train_cloned_policy(policy, policy.shown_in(episodes), 0)
     folder = tmp_path_factory.mktemp("clone")
-    save_policy(folder, policy, interface)
-    return policy, folder
+    return save_clone(folder), folder
 
 
 def test_processes_and_one_after_the_other_agree_to_the_step(clone: tuple[MlpPolicy, Path]) -> None:
