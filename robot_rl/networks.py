@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,8 +80,14 @@ class CriticEnsemble(nn.Module):
 
 def in_full(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """``layer`` in float32, whatever the precision around it: bfloat16 cannot tell values apart by less than 0.4 %."""
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device):
         return layer(x.float())
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """No autocast inside; where there is none around, nothing: entering one costs as much as a small product."""
+    on = torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if on else nullcontext()
 
 
 def mlp(inputs: int, width: int, depth: int, outputs: int | None = None, norm: bool = True) -> nn.Sequential:
