@@ -63,8 +63,8 @@ bench-presets: $(READY)  ## presets against one another on two tasks, three seed
 bench-gym-hil: $(GYM_HIL)/.ready renderer  ## gym-hil's PandaPickCube, in an environment of its own; resumable
 	$(GYM_HIL)/bin/python -m benchmarks.gym_hil $(ARGS)
 
-bench-outside: $(GYM_HIL)/.ready  ## HIL-Bench on tasks of other projects: gymnasium-robotics' pick and place, robosuite's lift; resumable
-	OMP_NUM_THREADS=1 $(GYM_HIL)/bin/robot-rl bench hil --tasks fetch lift $(ARGS)
+bench-outside: $(GYM_HIL)/.ready  ## HIL-Bench on tasks of other projects: gymnasium-robotics' pick and place, robosuite's lift and square nut; resumable
+	OMP_NUM_THREADS=1 $(GYM_HIL)/bin/robot-rl bench hil --tasks fetch lift square $(ARGS)
 
 bench-guard: $(READY)  ## loop timing of the guard's process under load, and the properties on the twin at length
 	$(BIN)/python -m benchmarks.guard_timing $(ARGS)

@@ -31,8 +31,8 @@ class Helped(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     ``person`` (``expert``, ``intermediate``, ``novice``; None for nobody), ``takeover`` and ``person_seed`` are as in
     the twin; ValueError for an unknown name. ``speed`` is the share of the environment's largest translation that a
-    hand at full deflection makes; the action is three of those, rest in all else, and the gripper: 1 or -1 as
-    ``opens`` says.
+    hand at full deflection makes, ``turning`` that of the largest rotation; the action is three of either (of rotation
+    where it has them) and the gripper: 1 or -1 as ``opens`` says.
     """
 
     def __init__(
@@ -44,11 +44,13 @@ class Helped(gymnasium.Wrapper[Any, Any, Any, Any]):
         takeover: str,
         person_seed: int,
         speed: float = 1.0,
+        turning: float = 0.0,
         opens: float = 1.0,
     ) -> None:
         super().__init__(env)
         self.metadata = {**env.metadata, "render_fps": hz}
-        self._eye, self._hz, self._speed = eye, hz, speed
+        self._eye, self._hz = eye, hz
+        self._share = np.repeat([speed, turning], 3)
         self._grips = {Gripper.OPEN: opens, Gripper.CLOSE: -opens}
         self._person = None if person is None else ScriptedHuman.of_level(eye, person, takeover, person_seed)
         self._steps, self._grip = 0, 0.0
@@ -86,7 +88,8 @@ class Helped(gymnasium.Wrapper[Any, Any, Any, Any]):
         for sample in driven:
             self._grip = self._grips.get(sample.gripper, self._grip)
         taken = np.zeros(self.action_space.shape or (), np.float32)
-        taken[:3] = self._speed * np.mean([sample.twist[:3] for sample in driven], axis=0)
+        moved = self._share * np.mean([sample.twist for sample in driven], axis=0)
+        taken[:-1] = moved[: len(taken) - 1]
         taken[-1] = self._grip
         return taken
 
@@ -99,28 +102,35 @@ class GraspByEye:
     SPAN_M, FUNNEL_M = 0.3, 0.35
     """Way at which there is no progress yet; distance of hand and object from which success is still near."""
 
+    _turned = True
+    """Whether the hand is turned as the object wants it."""
+
     def __init__(self, step_m: float, gripped_m: float) -> None:
         """``step_m``: way of a hand at full deflection in a step. ``gripped_m``: distance of the fingers below which
         they hold the object."""
         self._step_m, self._gripped_m = step_m, gripped_m
 
-    def place(self, hand: np.ndarray, thing: np.ndarray, goal: np.ndarray, fingers_m: float) -> None:
-        """Where hand, object and the object's goal are, m, and how far apart the fingers."""
+    def place(
+        self, hand: np.ndarray, thing: np.ndarray, goal: np.ndarray, fingers_m: float, left_m: float | None = None
+    ) -> None:
+        """Where hand, object and the object's goal are, m, and how far apart the fingers; ``left_m`` where more of the
+        way is left than to this goal."""
         self._way, self._offset = goal - thing, thing - hand
+        self._left = float(np.linalg.norm(self._way)) if left_m is None else left_m
         near = float(np.linalg.norm(self._offset))
         self._held, self._near = fingers_m < self._gripped_m and near < 2.0 * self.GRASP_M, near
 
     def guide(self, now: float) -> tuple[Vector6, Gripper]:
         way, gripper = self._way, Gripper.CLOSE
         if not self._held:
-            level = float(np.hypot(*self._offset[:2])) < self.LEVEL_M
+            level = self._turned and float(np.hypot(*self._offset[:2])) < self.LEVEL_M
             way = self._offset if level else self._offset + np.array([0.0, 0.0, self.ABOVE_M])
             gripper = Gripper.CLOSE if self._near < self.GRASP_M else Gripper.OPEN
         x, y, z = np.clip(way / self._step_m, -1.0, 1.0).tolist()
         return (x, y, z, 0.0, 0.0, 0.0), gripper
 
     def progress(self) -> float:
-        far = float(np.linalg.norm(self._way)) if self._held else self._near
+        far = self._left if self._held else self._near
         return 0.5 * (1.0 + self._held - min(1.0, far / self.SPAN_M))
 
     def in_funnel(self) -> bool:

@@ -56,11 +56,12 @@ TASKS = {
         BenchTask("pick_cube", 6_000, person_reset_s=3.0),
         BenchTask("reach", 2_500, person_reset_s=0.0),
         BenchTask("fetch", 10_000, person_reset_s=3.0, env="benchmarks.hil_bench.fetch:HilFetchPickAndPlace-v0"),
-        BenchTask("lift", 10_000, person_reset_s=3.0, env="benchmarks.hil_bench.lift:HilLift-v0"),
+        BenchTask("lift", 10_000, person_reset_s=3.0, env="benchmarks.hil_bench.robosuite_tasks:HilLift-v0"),
+        BenchTask("square", 20_000, person_reset_s=3.0, env="benchmarks.hil_bench.robosuite_tasks:HilSquare-v0"),
     )
 }
 """By name. ``reach`` is a quick look at whether a method works at all; ``fetch`` is gymnasium-robotics' pick and place,
-``lift`` robosuite's, and both need the environment that ``make bench-outside`` makes."""
+``lift`` and ``square`` (NutAssemblySquare) robosuite's; they need the environment that ``make bench-outside`` makes."""
 
 LEVELS = {"expert": 0.4, "intermediate": 0.4, "novice": 0.2}
 """How often a drawn person is of which level; each number of the level's skill is the person's own, up to 20 % off

@@ -27,7 +27,7 @@ def outcomes(spec: EnvSpec, episodes: int, watched: bool = True) -> list[tuple[b
     return found
 
 
-@pytest.fixture(params=["fetch", "lift"], name="task")
+@pytest.fixture(params=["fetch", "lift", "square"], name="task")
 def of_others(request: pytest.FixtureRequest) -> BenchTask:
     return TASKS[request.param]
 
