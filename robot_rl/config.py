@@ -146,6 +146,8 @@ class LearnerConfig:
     """Weight of those dimensions of the person's action that a residual cannot reach, in the same term."""
     prior_fraction: float = 0.5
     """Share of each batch from demonstrations and interventions."""
+    own_successes: bool = False
+    """Episodes that succeeded with nobody's help are examples too: they have a part of that share, step for step."""
     demos_online: bool = False
     """Demonstrations go into the online buffer, as if they had just been collected (RLIF), and not into the prior."""
     replay_capacity: int = 200_000

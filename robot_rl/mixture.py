@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robot_rl.batch import Batch, Stored
+from robot_rl.own_successes import OwnSuccesses
 from robot_rl.replay_buffer import ReplayBuffer
 from robot_rl.reward import Returns
 
@@ -16,7 +17,7 @@ from robot_rl.reward import Returns
 class Mixture:
     """Buffers with fractions of each batch. A buffer without a complete step leaves its share to the others."""
 
-    buffers: Sequence[ReplayBuffer]
+    buffers: Sequence[ReplayBuffer | OwnSuccesses]
     fractions: Sequence[float]
 
     def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> Iterator[Batch[Stored]]:

@@ -21,6 +21,7 @@ from robot_rl.checkpoint import Tensors, by_number, numbered
 from robot_rl.config import TrainConfig
 from robot_rl.governor import UpdateGovernor
 from robot_rl.mixture import Mixture
+from robot_rl.own_successes import OwnSuccesses
 from robot_rl.replay_buffer import ReplayBuffer
 from robot_rl.reward import Returns
 from robot_rl.rlpd import RLPD
@@ -56,7 +57,7 @@ class OffPolicyLearner:
             )
             for name in ("online", "prior")
         )
-        self.mixture = Mixture((self.online, self.prior), (1.0 - learner.prior_fraction, learner.prior_fraction))
+        self.own = OwnSuccesses(self.online)
         self.returns = Returns(
             learner.gamma, learner.n_step, learner.reward, learner.cut_at_takeover, learner.failure_ends
         )
@@ -98,6 +99,7 @@ class OffPolicyLearner:
         for buffer in (self.online, self.prior):
             buffer.clear()
         self._driven.clear()
+        self.own.refresh()
         self._keep(demos)
 
     def relabel(self) -> None:
@@ -132,12 +134,14 @@ class OffPolicyLearner:
         for buffer in (self.online, self.prior):
             buffer.finish(last, final_observation, final_base_action)
         self._driven.pop(last[:2], None)
+        self.own.refresh()
 
     def forget(self, last: StepId) -> None:
         """Nothing of the episode of ``last`` is sampled again."""
         for buffer in (self.online, self.prior):
             buffer.forget(last)
         self._driven.pop(last[:2], None)
+        self.own.refresh()
 
     # -- updates -----------------------------------------------------------------------------------------------------
 
@@ -168,6 +172,14 @@ class OffPolicyLearner:
         governor = self.governor
         values["utd"] = learner.utd_ratio * governor.rounds / max(governor.steps, 1)
         return values | {"learner_wait_s": governor.learner_wait_s, "actor_wait_s": governor.actor_wait_s}
+
+    @property
+    def mixture(self) -> Mixture:
+        """What batches are made of now."""
+        prior, own = self.config.learner.prior_fraction, 0.0
+        if self.config.learner.own_successes and self.own.steps:
+            own = prior * self.own.steps / (self.own.steps + self.prior.steps)
+        return Mixture((self.online, self.prior, self.own), (1.0 - prior, prior - own, own))
 
     def _sample(self, parts: int) -> Iterator[Batch[Stored]]:
         return self.mixture.sample(self.rng, self.config.learner.batch_size, self.returns, parts)
@@ -215,6 +227,7 @@ class OffPolicyLearner:
             self.agent.generator.set_state(drawing)
         for buffer, name in ((self.online, "online"), (self.prior, "prior")):
             buffer.load_state({k: np.asarray(v) for k, v in tensors[name].items()}, metadata[name])
+        self.own.refresh()
         self.governor.load_state(metadata["governor"])
         self.critic_updates, self.actor_updates, self.critic_only_left = metadata["updates"]
         self._driven = {step[:2]: step for step in (StepId(*said) for said in metadata.get("driven", []))}

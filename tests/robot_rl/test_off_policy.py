@@ -98,6 +98,25 @@ def test_demonstrations_are_the_prior_or_count_as_collected():
     assert collected.governor.steps == 0, "what people showed does not pay for updates"
 
 
+def test_own_successes_share_the_priors_part_step_for_step():
+    """Half of 8 rows is the prior's: demonstrations and a correction, of 4 steps, and a success of 9 share it."""
+    learner = make(dataclasses.replace(CONFIG, learner=dataclasses.replace(SMALL, own_successes=True, n_step=1)))
+    learner.show([episode(1, "DDD", run="demo")])
+    feed(learner, [episode(2, "PPHPPP")])
+    assert learner.mixture.fractions == (0.5, 0.5, 0.0), "that one was helped"
+    feed(learner, [episode(3, "PPPPPPPPP")])
+    assert learner.mixture.fractions == pytest.approx((0.5, 2 / 13, 4.5 / 13))
+    again = make(learner.config)
+    again.show([episode(1, "DDD", run="demo")])
+    again.load_state(*learner.state())
+    assert again.mixture.fractions == learner.mixture.fractions, "nothing is saved: it is looked for"
+    numbers = (next(learner._sample(1)).observation["state"][:, 0] // 100).astype(int).tolist()
+    assert numbers[4] in (1, 2) and numbers[5:] == [3, 3, 3]
+    learner.forget(StepId("run", 0, 3, 8))
+    assert learner.mixture.fractions == (0.5, 0.5, 0.0)
+    assert make().mixture.fractions == (0.5, 0.5, 0.0)
+
+
 def test_phases_collection_then_critic_only_then_joint():
     learner = make()
     actor = {k: v.clone() for k, v in learner.agent.actor.state_dict().items()}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hardware.interfaces import Source
 from robot_rl.mixture import Mixture
+from robot_rl.own_successes import OwnSuccesses
 from robot_rl.replay_buffer import ReplayBuffer
 from robot_rl.reward import Returns, RewardWeights
 from robot_rl.types import Episode, EpisodeHeader, Step, StepId
@@ -68,6 +69,34 @@ def test_n_step_equals_brute_force(plans, n, cut, capacity):
         assert batch.reward[row] == pytest.approx(total, rel=1e-5)
         assert batch.discount[row] == pytest.approx(discount, rel=1e-5)
         assert batch.next_observation["state"][row, 0] == state
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans, st.integers(9, 40))
+def test_own_successes_are_the_whole_episodes_still_there_that_nobody_helped_with(plans, capacity):
+    buffer = ReplayBuffer(capacity, LAYOUT, 2)
+    own, done = OwnSuccesses(buffer), []
+    for number, (drivers, succeeded) in enumerate(plans):
+        buffer.add_episode(make_episode(number, drivers, succeeded))
+        own.refresh()
+        if succeeded and Source.HUMAN not in drivers:
+            done.append([100 * number + step for step in range(len(drivers))])
+        there = buffer.observation["state"][np.flatnonzero(buffer.sampleable(np.arange(len(buffer)))), 0]
+        expected = {step for steps in done if steps[0] in there for step in steps}
+        assert own.steps == len(expected)
+        if expected:
+            drawn = own.draw(np.random.default_rng(0), 400)
+            assert set(buffer.observation["state"][drawn, 0]) == expected
+
+
+def test_own_successes_are_not_those_that_took_their_slots():
+    buffer = ReplayBuffer(12, LAYOUT, 2)
+    buffer.add_episode(make_episode(0, [Source.POLICY] * 5, True))
+    own = OwnSuccesses(buffer)
+    assert own.steps == 5
+    for step in make_episode(1, [Source.POLICY] * 9, True).steps:  # under way: it writes over three steps of the first
+        buffer.add(step)
+    assert own.steps == 2
 
 
 def test_interleaved_actors_never_borrow_each_others_steps():
