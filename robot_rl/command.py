@@ -169,6 +169,11 @@ class Configured(Command):
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     """Every setting of the preset can be overridden."""
 
+    def check(self) -> None:
+        super().check()
+        if self.config.watched_steps is not None and not self.config.person:
+            raise ValueError(f"--watched-steps: '{self.preset}' has no person who could go; leave it out")
+
     @classmethod
     def defaults(cls, arguments: Sequence[str]) -> Configured:
         name = preset_named_in(arguments) or cls.preset

@@ -92,6 +92,7 @@ def test_help_needs_no_torch_nor_mujoco() -> None:
         (("train", "--env", "NoSuch-v7", "--demos", "x"), "no environment 'NoSuch-v7'"),
         (("replay", "no/such/episode.mcap"), "no/such/episode.mcap"),
         (("train", "--cameras", "front", "--image-size", "50"), "--image-size is 50: give a multiple of 16"),
+        (("train", "--preset", "rlpd", "--watched-steps", "5"), "'rlpd' has no person who could go"),
         (("train", "--takeover", "value:no/such/run"), "no policy in 'no/such/run'"),
         (("record", "--episodes", "0"), "--episodes is 0: give 1 or more"),
         (("train", "--seed", "-1"), "--seed is -1: give 0 or more"),
