@@ -42,7 +42,8 @@ class OwnSuccesses:
         buffer, n = self._buffer, len(self._buffer)
         if self._found is None:
             episode, person = buffer.first_serial[:n], (Source.HUMAN, Source.DEMO)
-            won, helped = episode[buffer.flags["success"][:n]], episode[np.isin(buffer.source[:n], person)]
+            last = (buffer.flags["terminated"][:n] | buffer.flags["truncated"][:n]) & (buffer.next_serial[:n] >= 0)
+            won, helped = episode[last & buffer.flags["success"][:n]], episode[np.isin(buffer.source[:n], person)]
             alone = np.setdiff1d(won, helped)
             whole = alone[buffer.serial[alone % buffer.capacity] == alone]  # else help may have been written over
             self._found = buffer.serial[:n][np.isin(episode, whole)]

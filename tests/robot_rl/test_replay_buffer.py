@@ -91,8 +91,13 @@ def test_own_successes_are_the_whole_episodes_still_there_that_nobody_helped_wit
 
 def test_own_successes_are_not_those_that_took_their_slots():
     buffer = ReplayBuffer(12, LAYOUT, 2)
-    buffer.add_episode(make_episode(0, [Source.POLICY] * 5, True))
+    whole = make_episode(0, [Source.POLICY] * 5, True)
+    for step in whole.steps:
+        buffer.add(step)
     own = OwnSuccesses(buffer)
+    assert own.steps == 0, "what came after its last step is still to come"
+    buffer.finish(step.id, whole.final_observation)
+    own.refresh()
     assert own.steps == 5
     for step in make_episode(1, [Source.POLICY] * 9, True).steps:  # under way: it writes over three steps of the first
         buffer.add(step)

@@ -102,6 +102,14 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(name, tmp_path, shown
         assert about["updates"][1] == STEPS - 40 + 1, "and it did learn"
 
 
+def test_a_killed_run_finds_its_own_successes_again(tmp_path, shown):
+    config = small("residual")
+    config = dataclasses.replace(config, learner=dataclasses.replace(config.learner, own_successes=True))
+    kill_and_compare(tmp_path, POINT, config, shown[POINT.id])
+    arrays, _ = end(tmp_path / "whole" / "run")
+    assert arrays["online/flag.success"][:CHECKPOINTS].any(), "there were some before it was killed"
+
+
 SEEING = [("res_hil", "vit_small"), ("latent_noise", "conv")]
 
 
