@@ -22,7 +22,7 @@ class Mixture:
 
     def sample(self, rng: np.random.Generator, count: int, returns: Returns, parts: int = 1) -> Iterator[Batch[Stored]]:
         """``parts`` batches of ``count`` transitions, each mixed by the fractions. All are drawn at once."""
-        usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if b.steps > 1 and f > 0]
+        usable = [(b, f) for b, f in zip(self.buffers, self.fractions, strict=True) if f > 0 and b.steps > 1]
         if not usable:
             raise ValueError("the replay buffers hold no complete step yet: collect before updating")
         total = sum(f for _, f in usable)

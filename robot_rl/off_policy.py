@@ -177,8 +177,8 @@ class OffPolicyLearner:
     def mixture(self) -> Mixture:
         """What batches are made of now."""
         prior, own = self.config.learner.prior_fraction, 0.0
-        if self.config.learner.own_successes and self.own.steps:
-            own = prior * self.own.steps / (self.own.steps + self.prior.steps)
+        if self.config.learner.own_successes and (steps := self.own.steps):
+            own = prior * steps / (steps + self.prior.steps)
         return Mixture((self.online, self.prior, self.own), (1.0 - prior, prior - own, own))
 
     def _sample(self, parts: int) -> Iterator[Batch[Stored]]:

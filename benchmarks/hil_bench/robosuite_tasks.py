@@ -15,7 +15,9 @@ import numpy as np
 
 from benchmarks.hil_bench.helped import GraspByEye, Helped, needed
 from hardware.geometry import quat_rotate
-from hardware.interfaces import ZERO6, Gripper, Vector6
+from hardware.interfaces import ZERO6, Gripper, Pose, Vector6
+from sim.tasks.base import yaw_of
+from sim.tasks.grasping import fold
 
 HZ, STEP_M, SPEED = 20.0, 0.02, 0.5
 STEP_RAD, TURNING = 0.2, 0.4
@@ -55,11 +57,11 @@ class SquareEye(GraspByEye):
     SPAN_M, FUNNEL_M = 0.8, 0.4
 
     def see(self, observation: dict[str, np.ndarray]) -> None:
-        fingers, nut, quat = observation["robot0_gripper_qpos"], *np.split(observation["object-state"][7:], [3])
-        handle = nut + quat_rotate(_quat(quat), (HANDLE_M, 0.0, 0.0))
-        hand_yaw, nut_yaw = _yaw(observation["robot0_eef_quat"]), _yaw(quat)
-        height, turn = float(nut[2]), _fold(-nut_yaw, 0.5 * pi)
-        aside = PEG_M - nut[:2]
+        hand = _pose(observation["robot0_eef_pos"], observation["robot0_eef_quat"])
+        nut = _pose(*np.split(observation["object-state"][7:], [3]))
+        handle = np.array(nut.position_m) + quat_rotate(nut.quat_xyzw, (HANDLE_M, 0.0, 0.0))
+        hand_yaw, nut_yaw, height = yaw_of(hand), yaw_of(nut), nut.position_m[2]
+        aside, turn = PEG_M - nut.position_m[:2], fold(-nut_yaw)
         off, up = float(np.hypot(*aside)), CARRY_M - height
         self._around = off < AROUND_M and height < AROUND_TOP_M
         over = off < OVER_M and abs(turn) < ALIGNED_RAD
@@ -67,8 +69,9 @@ class SquareEye(GraspByEye):
             way, left_m = np.append(aside, DOWN_M - height), off + height - DOWN_M
         else:
             way, left_m = np.append(aside * (up < CLEAR_M), up), off + abs(up) + CARRY_M - DOWN_M
-        self.place(observation["robot0_eef_pos"], handle, handle + way, float(fingers[0] - fingers[1]), left_m)
-        self._turn = turn if self._held else _fold(nut_yaw - hand_yaw, pi)
+        left, right = observation["robot0_gripper_qpos"].tolist()
+        self.place(np.array(hand.position_m), handle, handle + way, left - right, left_m)
+        self._turn = turn if self._held else fold(nut_yaw - hand_yaw, pi)
         if abs(hand_yaw + self._turn) > FAR_TURNED_RAD:
             self._turn -= np.copysign(0.5 * pi if self._held else pi, self._turn)
         self._turned = abs(self._turn) < TURNED_RAD
@@ -129,20 +132,8 @@ def square(person: str | None = None, takeover: str = "no_progress", person_seed
     return Helped(env, eye, HZ, person, takeover, person_seed, SPEED, TURNING, opens=-1.0)
 
 
-def _quat(seen: np.ndarray) -> tuple[float, float, float, float]:
-    x, y, z, w = seen.tolist()
-    return x, y, z, w
-
-
-def _yaw(seen: np.ndarray) -> float:
-    """Of the x axis about the vertical, rad."""
-    x, y, _ = quat_rotate(_quat(seen), (1.0, 0.0, 0.0))
-    return float(np.arctan2(y, x))
-
-
-def _fold(angle_rad: float, period_rad: float) -> float:
-    """The shortest of the turns that come to the same."""
-    return angle_rad - period_rad * round(angle_rad / period_rad)
+def _pose(position: np.ndarray, quat_xyzw: np.ndarray) -> Pose:
+    return Pose(tuple(position.tolist()), tuple(quat_xyzw.tolist()))
 
 
 gymnasium.register("HilLift-v0", lift, max_episode_steps=200)

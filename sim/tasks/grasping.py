@@ -101,9 +101,9 @@ def face_yaw(thing: Pose) -> float:
     return atan2(y, x)
 
 
-def fold(yaw_rad: float) -> float:
-    """The same faces by the shortest turn: rad in [-pi/4, pi/4]."""
-    return yaw_rad - QUARTER * round(yaw_rad / QUARTER)
+def fold(yaw_rad: float, period_rad: float = QUARTER) -> float:
+    """The same faces by the shortest turn: rad, half a period at most either way."""
+    return yaw_rad - period_rad * round(yaw_rad / period_rad)
 
 
 def level_error(quat: Quaternion) -> tuple[float, float]:
