@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hil_bench.tasks import TASKS
+from hardware.interfaces import ResetError
 from robot_rl.command import task_id
 from robot_rl.evaluate import EvaluationProcesses
 from robot_rl.policy import load_policy
@@ -46,7 +47,8 @@ def success_in(changes: Mapping[str, Any], policy: Path, task: str, seed: int, e
 
 def success_later(policy: Path, task: str, seed: int, episodes: int, worked_s: float = WORKED_S) -> float:
     """Share of ``episodes`` that ``policy`` does by itself after ``worked_s`` of robot time without a stop. Nothing is
-    placed anew: the arm drives to each start, and what it left stays there, unless an operator can put it back."""
+    placed anew: the arm drives to each start, and what it left stays there, unless an operator can put it back. 0 where
+    the guard stops the arm on its way to a start: it works no further by itself."""
     spec = EnvSpec(task_id(task), {"reset": "scripted"})
     acting, _ = load_policy(policy)
     env = spec.make()
@@ -56,6 +58,8 @@ def success_later(policy: Path, task: str, seed: int, episodes: int, worked_s: f
             for episode in rollout.episodes(acting, 1, deterministic=True):
                 steps += len(episode.steps)
         later = [episode.success for episode in rollout.episodes(acting, episodes, deterministic=True)]
+    except ResetError:
+        return 0.0
     finally:
         env.close()
     return statistics.mean(later)
