@@ -24,7 +24,7 @@ class RecordSuccess(Command):
     episodes: int = 20
     """Episodes to record; what the folder holds counts."""
     skill: str = "expert"
-    """Of the twin's scripted person, who drives: novice, intermediate, expert."""
+    """Of the twin's scripted person, who drives: novice, intermediate, expert, or a file of `robot-rl fit-person`."""
     policy: Path | None = None
     """A run whose policy drives every third episode: its failures are those the classifier will meet."""
 

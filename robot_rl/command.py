@@ -192,7 +192,7 @@ class FromDemonstrations(Command):
     episodes: int = 20
     """Demonstrations to record."""
     skill: str = "expert"
-    """Of the twin's scripted person: novice, intermediate, expert."""
+    """Of the twin's scripted person: novice, intermediate, expert, or a file of `robot-rl fit-person`."""
 
     def demonstrations(self, folder: Path) -> list[Episode]:
         """Those of ``demos``, or ``episodes`` new ones recorded in ``folder`` (what is there already counts)."""

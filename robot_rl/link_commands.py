@@ -103,7 +103,7 @@ class ActorCommand(Command):
     """Act for a learner: step the robot or the twin, deliver every step, act by the newest good weights."""
 
     skill: str = "expert"
-    """Of the twin's scripted person: novice, intermediate, expert."""
+    """Of the twin's scripted person: novice, intermediate, expert, or a file of `robot-rl fit-person`."""
     takeover: str = "watchful"
     """When the twin's person takes over: watchful, no_progress, leaving_funnel, never."""
     endpoint: str | None = None

@@ -26,7 +26,7 @@ class Demo(Configured):
     demos: int = 20
     """Demonstrations by the scripted person."""
     skill: str = "expert"
-    """Of the scripted person: novice, intermediate, expert."""
+    """Of the scripted person: novice, intermediate, expert, or a file of `robot-rl fit-person`."""
     takeover: str = "no_progress"
     """When the person takes over: watchful, no_progress, leaving_funnel, never, value:RUN (a finished run's critic)."""
     test_episodes: int = 200
@@ -130,6 +130,41 @@ class CalibrateTwin(Command):
         twin = json.dumps({"twin": found.parameters.changes()})
         say(f"to have that twin: --env-kwargs '{twin}'")
         return dataclasses.asdict(found)
+
+
+@dataclass(kw_only=True)
+class FitPerson:
+    """Fit the twin's scripted person to a real one, from episodes of the twin that they drove (`robot-rl console`).
+    `--skill FILE` then demonstrates and corrects as they would; `robot-rl bench hil --people FILE` compares methods."""
+
+    episodes: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """.mcap files, or folders of them. A minute of driving is a start; `reach` tells it best, where nothing is to be
+    done but to go where the mark is."""
+    file: Path = Path("person.toml")
+    """Where to write it; a file that is there is replaced."""
+    json: bool = False
+    """Print one JSON object on stdout and nothing else; progress goes to stderr in any case."""
+
+    @classmethod
+    def defaults(cls, arguments: Sequence[str]) -> FitPerson:
+        return cls(episodes=tyro.MISSING)
+
+    def check(self) -> None:
+        """Raise ValueError for a name that would not be known again."""
+        if self.file.suffix != ".toml":
+            raise ValueError(f"--file is '{self.file}': give a name that ends with .toml")
+
+    def run(self) -> Mapping[str, Any]:
+        import dataclasses
+
+        from sim.fitted_person import fit_skill, trace_of
+
+        given = [sorted(path.glob("*.mcap")) if path.is_dir() else [path] for path in self.episodes]
+        traces = [trace_of(path) for paths in given for path in paths]
+        skill = fit_skill(traces)
+        skill.save(self.file)
+        driven_s = sum(trace.driven_s for trace in traces)
+        return {"file": self.file, "episodes": len(traces), "driven_s": driven_s, **dataclasses.asdict(skill)}
 
 
 @dataclass(kw_only=True)

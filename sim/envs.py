@@ -46,13 +46,13 @@ def make(
 ) -> RobotEnv:
     """A task of the twin as an environment.
 
-    ``person`` (``expert``, ``intermediate``, ``novice``) sits at the teleop device and takes over by the rule
-    ``takeover``, a name, ``value:RUN`` (the critic of that run sees its value fall) or a rule; ``person_seed`` makes
-    them an individual. ``cameras`` names views of the scene that become observations. ``reset`` places the arm or moves
-    it through the guard. The delays, and up to ``jitter_s`` more each time, are the clock's. ``twin`` has what
-    :class:`sim.parameters.TwinParameters` has: fitted, or to see what a policy bears. ``meshes`` names a robot of
-    ``mujoco-menagerie`` to draw the arm as. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises ``ValueError``
-    for an unknown name.
+    ``person`` (``expert``, ``intermediate``, ``novice``, or a person's ``.toml`` file) sits at the teleop device and
+    takes over by the rule ``takeover``, a name, ``value:RUN`` (the critic of that run sees its value fall) or a rule;
+    ``person_seed`` makes them an individual. ``cameras`` names views of the scene that become observations. ``reset``
+    places the arm or moves it through the guard. The delays, and up to ``jitter_s`` more each time, are the clock's.
+    ``twin`` has what :class:`sim.parameters.TwinParameters` has: fitted, or to see what a policy bears. ``meshes``
+    names a robot of ``mujoco-menagerie`` to draw the arm as. ``options`` go to :class:`robot_rl.env.EnvOptions`. Raises
+    ``ValueError`` for an unknown name.
     """
     known = {field.name for field in fields(EnvOptions)}
     for name in options.keys() - known:

@@ -175,6 +175,18 @@ def carried_out(
     """Actions: the recorded targets through guard, controller and physics."""
     if of_real_cell(header):
         return carried_out_alone(path, header, reports)
+    twin, robot = under_way(path, header, reports)
+
+    def states() -> Iterator[ArmState]:
+        for report in reports:
+            robot.clock.sleep_until(report.arm.stamp_s)
+            yield robot.arm.read()
+
+    return twin, states()
+
+
+def under_way(path: Path | str, header: EpisodeHeader, reports: list[RobotObservation]) -> tuple[TwinTask, LocalRobot]:
+    """The twin where the episode began, and its robot: as its clock goes on, it carries the recorded targets out."""
     start = recorded_start(path, header)
     options = {name: value for name, value in header.environment.items() if name not in NOT_NEEDED}
     env = make(header.task, **options)  # type: ignore[arg-type]
@@ -187,13 +199,7 @@ def carried_out(
     robot.guard.promise(None)  # Only changes were recorded, not every command.
     changes = [change for report in reports for change in report.changes]
     robot.teleop = RecordedTargets(changes, robot.guard, robot.arm)
-
-    def states() -> Iterator[ArmState]:
-        for report in reports:
-            robot.clock.sleep_until(report.arm.stamp_s)
-            yield robot.arm.read()
-
-    return twin, states()
+    return twin, robot
 
 
 class Film:

@@ -8,17 +8,15 @@ a person adds: delay, tremor, bias, limited speed and lapses. Everything follows
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
 from hardware.interfaces import ZERO6, Gripper, TeleopSample, Vector6
+from sim.skill import Skill
 from sim.takeover import RULES, Handover, Situation, TakeoverRule
-
-T = TypeVar("T")
 
 WATCH_PERIOD_S = 0.1
 DRIVE_PERIOD_S = 0.05
@@ -46,45 +44,6 @@ class Guided(Protocol):
     def in_funnel(self) -> bool:
         """Whether the policy is still somewhere from which success is near."""
         ...
-
-
-@dataclass(frozen=True)
-class Skill:
-    """How good a person is. Twists in units of full deflection."""
-
-    reaction_delay_s: float
-    """From seeing that it goes wrong (or well) to taking over (or letting go)."""
-    hand_delay_s: float
-    """From seeing an error to the correcting deflection, while driving."""
-    speed: float
-    """Share of the guide's deflection that the person dares to use."""
-    noise: float
-    """Standard deviation of the hand's wander at full deflection, an Ornstein-Uhlenbeck process an axis. Motor noise
-    grows with the command (Harris & Wolpert 1998): at rest it is :data:`REST_EFFORT` of this."""
-    bias: float
-    """Standard deviation of a constant deflection an axis, drawn each episode: a hand that leans."""
-    lapses_per_min: float
-    """Moments of half a second in which the hand does something else."""
-
-    def of_one_person(self, rng: np.random.Generator) -> Skill:
-        """This level's skill as one person has it: each number up to 20 % off."""
-        reaction, hand, speed, noise, bias, lapses = rng.uniform(0.8, 1.2, 6).tolist()
-        return Skill(
-            self.reaction_delay_s * reaction,
-            self.hand_delay_s * hand,
-            min(1.0, self.speed * speed),
-            self.noise * noise,
-            self.bias * bias,
-            self.lapses_per_min * lapses,
-        )
-
-
-SKILLS = {
-    "expert": Skill(0.20, 0.05, 0.9, 0.08, 0.01, 0.0),
-    "intermediate": Skill(0.30, 0.10, 0.7, 0.12, 0.015, 1.0),
-    "novice": Skill(0.45, 0.15, 0.5, 0.20, 0.03, 6.0),
-}
-"""Levels by name. Delays: simple visual reactions take 0.2 s, decisions 0.3-0.5 s."""
 
 
 @dataclass(slots=True)
@@ -116,10 +75,9 @@ class ScriptedHuman:
 
     @classmethod
     def of_level(cls, task: Guided, level: str, rule: str | TakeoverRule = "watchful", seed: int = 0) -> ScriptedHuman:
-        """A person of a named level (:data:`SKILLS`), individual by ``seed``, with a named rule (:data:`RULES`) or one
-        given; raises ``ValueError`` for an unknown name."""
-        skill = _named("level", level, SKILLS).of_one_person(np.random.default_rng([seed, 1]))
-        return cls(task, skill, _named("takeover rule", rule, RULES)() if isinstance(rule, str) else rule, seed)
+        """A person of a named level, or of a file (:meth:`Skill.named`), individual by ``seed``, with a named rule
+        (:data:`RULES`) or one given; raises ``ValueError`` for an unknown name."""
+        return cls(task, Skill.named(level, seed), _rule(rule) if isinstance(rule, str) else rule, seed)
 
     def connect(self) -> None: ...
     def close(self) -> None: ...
@@ -241,10 +199,9 @@ class ScriptedHuman:
         return self.skill.reaction_delay_s * float(self._rng.uniform(0.8, 1.3))
 
 
-def _named(kind: str, name: str, table: Mapping[str, T]) -> T:
-    if name not in table:
-        near = get_close_matches(name, table, 1)
-        raise ValueError(
-            f"no {kind} '{name}': choose one of {', '.join(table)}" + (f" (did you mean '{near[0]}'?)" if near else "")
-        )
-    return table[name]
+def _rule(name: str) -> TakeoverRule:
+    if name not in RULES:
+        near = get_close_matches(name, RULES, 1)
+        hint = f" (did you mean '{near[0]}'?)" if near else ""
+        raise ValueError(f"no takeover rule '{name}': choose one of {', '.join(RULES)}{hint}")
+    return RULES[name]()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hil_bench.methods import METHODS
-from benchmarks.hil_bench.tasks import TASKS, TUNING_SEEDS, person_of
+from benchmarks.hil_bench.tasks import TASKS, TUNING_SEEDS, people_name, person_of
 from benchmarks.page import PAGE, put
 from robot_rl.cli import jsonable
 
@@ -33,7 +33,8 @@ class HilBench:
     first_seed: int = 0
     """From 100 on seeds are for tuning: they are never reported."""
     people: str = "drawn"
-    """drawn from a stated distribution of skill, or all expert, intermediate or novice."""
+    """drawn from a stated distribution of skill, or all expert, intermediate or novice, or a real person's folder
+    (docs/hil-bench.md)."""
     env_steps: int | None = None
     """Environment steps of a run; None as the task has it."""
     test_episodes: int = 300
@@ -86,24 +87,25 @@ class HilBench:
 
     def _run_one(self, task: str, method: str, seed: int) -> None:
         from benchmarks.hil_bench.elsewhere import run_elsewhere
-        from benchmarks.hil_bench.run import run_method
+        from benchmarks.hil_bench.run import Run, lay_out_demos, run_method
 
         print(f"running {self._file(task, method, seed).stem}", file=sys.stderr, flush=True)
-        steps, runs = self.env_steps or TASKS[task].env_steps, self.runs / self.people
-        common = (task, method, seed, self.people, steps, self.test_episodes, runs)
+        steps = self.env_steps or TASKS[task].env_steps
+        run = Run(task, method, seed, self.people, steps, self.test_episodes, self._folder(task, method, seed))
+        lay_out_demos(Path(self.people) / task, run.out / "demos")
         if self.learner is None:
-            result = (run_elsewhere if TASKS[task].env else run_method)(*common)
+            result = (run_elsewhere if TASKS[task].env else run_method)(run)
         else:
             from benchmarks.hil_bench.outside import run_learner
 
-            result = run_learner(self.learner, *common)
+            result = run_learner(run, self.learner)
         _keep(self._file(task, method, seed), result)
 
     def _try_elsewhere(self, task: str, method: str, seed: int) -> None:
         from benchmarks.hil_bench.robustness import LATER, changes_of, success_in, success_later
 
         path = self._file(task, method, seed)
-        path, policy = path.parent / "robustness" / path.name, self.runs / self.people / path.stem / "policy"
+        path, policy = path.parent / "robustness" / path.name, self._folder(task, method, seed) / "policy"
         # Another project's learner leaves no policy, and its task is not the twin's to change.
         if path.exists() or TASKS[task].env or not policy.exists():
             return
@@ -112,12 +114,22 @@ class HilBench:
         found = {name: success_in(changes, policy, task, seed, self.robustness) for name, changes in changed}
         found[LATER] = success_later(policy, task, seed, self.robustness)
         path.parent.mkdir(exist_ok=True)
-        what = {"task": task, "method": method, "seed": seed, "people": self.people, "episodes": self.robustness}
+        what = {
+            "task": task,
+            "method": method,
+            "seed": seed,
+            "people": people_name(self.people),
+            "episodes": self.robustness,
+        }
         _keep(path, {**what, "success": found})
 
     def _file(self, task: str, method: str, seed: int) -> Path:
-        people = "" if self.people == "drawn" else f"-{self.people}"
+        people = "" if self.people == "drawn" else f"-{people_name(self.people)}"
         return self.results / f"{task}-{method}{people}-{seed}.json"
+
+    def _folder(self, task: str, method: str, seed: int) -> Path:
+        """Where a run goes."""
+        return self.runs / people_name(self.people) / f"{task}-{method}-{seed}"
 
     def _publish(self) -> dict[str, Any]:
         """Tables and picture of all results of these people, of seeds that are reported or for tuning."""
@@ -135,7 +147,7 @@ class HilBench:
 
     def _found(self, folder: Path) -> list[dict[str, Any]]:
         results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-        same_kind = (self.people, self.first_seed < TUNING_SEEDS)
+        same_kind = (people_name(self.people), self.first_seed < TUNING_SEEDS)
         return [r for r in results if (r["people"], r["seed"] < TUNING_SEEDS) == same_kind]
 
     def _require_names(self) -> None:

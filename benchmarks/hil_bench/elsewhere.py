@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from benchmarks.hil_bench.methods import METHODS
-from benchmarks.hil_bench.run import described, histories
-from benchmarks.hil_bench.tasks import DEMOS, TASKS, person_of
+from benchmarks.hil_bench.run import Run, histories
+from benchmarks.hil_bench.tasks import DEMOS, TASKS
 from robot_rl.cli import jsonable
 from robot_rl.commands import evaluation_summary
 from robot_rl.demonstrations import clone_base, collect_demos
@@ -19,15 +18,13 @@ from robot_rl.run_folder import declare_test
 from robot_rl.train import train
 
 
-def run_elsewhere(
-    task: str, method: str, seed: int, people: str, env_steps: int, tests: int, runs: Path
-) -> dict[str, Any]:
-    """Train and test ``method``; goes on with what is already in ``runs``. The run's result."""
-    out, person, config = runs / f"{task}-{method}-{seed}", person_of(seed, people), METHODS[method].config
+def run_elsewhere(run: Run) -> dict[str, Any]:
+    """Train and test its method; goes on with what is already in its folder. The run's result."""
+    out, seed, tests, config, alone = run.out, run.seed, run.tests, METHODS[run.method].config, TASKS[run.task].spec()
     out.mkdir(parents=True, exist_ok=True)
     declare_test(out, tests, seed)
-    config = dataclasses.replace(config, env_steps=config.env_steps and env_steps, until_in_a_row=0)
-    alone, watched = TASKS[task].spec(), partial(TASKS[task].spec, person=person.level, person_seed=person.seed)
+    config = dataclasses.replace(config, env_steps=config.env_steps and run.env_steps, until_in_a_row=0)
+    watched = partial(TASKS[run.task].spec, person=run.person.level, person_seed=run.person.seed)
     demos = collect_demos(out / "demos", watched(takeover="always"), DEMOS, seed)
     base = clone_base(out / "base", alone, config.cloning, demos, seed)
     spec = watched(takeover="no_progress") if config.person else alone
@@ -41,7 +38,7 @@ def run_elsewhere(
         for name, policy in policies.items()
     }
     return {
-        **described(task, method, seed, people, person),
+        **run.described(),
         "env_steps": tally.env_steps,
         "wall_s": tally.wall_s,
         "tests": {name: jsonable(evaluation_summary(test)) for name, test in found.items()},

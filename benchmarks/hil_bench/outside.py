@@ -12,15 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from benchmarks.hil_bench.run import described, history, rows_of
+from benchmarks.hil_bench.run import Run, history, rows_of
 from benchmarks.hil_bench.score import History
-from benchmarks.hil_bench.tasks import DEMOS, TASKS, person_of
+from benchmarks.hil_bench.tasks import DEMOS, TASKS
 from hardware.interfaces import Source
 from robot_rl.cli import jsonable
 from robot_rl.commands import evaluation_summary
@@ -85,14 +84,12 @@ class _Callable:
         return np.clip(np.asarray(self._call(observation), np.float32), -1.0, 1.0)
 
 
-def run_learner(
-    learner: str, task: str, method: str, seed: int, people: str, env_steps: int, tests: int, runs: Path
-) -> dict[str, Any]:
-    """Train and test ``learner`` (``module:function``) as ``method``; the result of the run. It starts anew where it
-    was interrupted, only the demonstrations stay."""
+def run_learner(run: Run, learner: str) -> dict[str, Any]:
+    """Train and test ``learner`` (``module:function``) as the run's method; the result of the run. It starts anew where
+    it was interrupted, only the demonstrations stay."""
     learn: Learner = load_callable(learner)
-    person, out = person_of(seed, people), runs / f"{task}-{method}-{seed}"
-    alone, watched = TASKS[task].spec(), partial(TASKS[task].spec, person=person.level, person_seed=person.seed)
+    out, seed, env_steps, alone = run.out, run.seed, run.env_steps, TASKS[run.task].spec()
+    watched = partial(TASKS[run.task].spec, person=run.person.level, person_seed=run.person.seed)
     demos = collect_demos(out / "demos", watched(takeover="always"), DEMOS, seed)
     env = watched(takeover="no_progress").make()
     hz, meter = env.task.spec.control_hz, Meter(env, env_steps, seed)
@@ -101,10 +98,10 @@ def run_learner(
     wall_s = time.monotonic() - began_s
     env.close()
     test_env = alone.make()
-    tested = evaluate(test_env, alone, _Callable(policy), tests, seed)
+    tested = evaluate(test_env, alone, _Callable(policy), run.tests, seed)
     test_env.close()
     return {
-        **described(task, method, seed, people, person),
+        **run.described(),
         "env_steps": env_steps - meter.left,
         "wall_s": wall_s,
         "tests": {"policy": jsonable(evaluation_summary(tested))},

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.hil_bench.methods import METHODS
 from benchmarks.hil_bench.score import History
-from benchmarks.hil_bench.tasks import Person, person_of
+from benchmarks.hil_bench.tasks import DEMOS, Person, people_name, person_of
 from benchmarks.runs import robot_rl, share
 from robot_rl.config import TrainConfig
 from robot_rl.episodes import EpisodeStore, read_episode
@@ -18,19 +19,45 @@ from robot_rl.manifest import EpisodeRow
 from robot_rl.metrics import read_metrics, series
 
 
-def run_method(
-    task: str, method: str, seed: int, people: str, env_steps: int, tests: int, runs: Path
-) -> dict[str, Any]:
-    """Train and test ``method``; goes on with what is already in ``runs``. The run's result."""
-    out, person, chosen = runs / f"{task}-{method}-{seed}", person_of(seed, people), METHODS[method]
-    share(runs, f"{task}-*-{seed}", out, chosen.config.cloning)
-    where = ("--task", task, "--seed", seed, "--out", out, "--no-video", "--test-episodes", tests)
+@dataclass(frozen=True)
+class Run:
+    """One run of the bench, and its folder ``out``."""
+
+    task: str
+    method: str
+    seed: int
+    people: str
+    """As :func:`~benchmarks.hil_bench.tasks.person_of` has it."""
+    env_steps: int
+    tests: int
+    out: Path
+
+    @property
+    def person(self) -> Person:
+        return person_of(self.seed, self.people)
+
+    def described(self) -> dict[str, Any]:
+        """What a result is of."""
+        return {
+            "task": self.task,
+            "method": self.method,
+            "seed": self.seed,
+            "people": people_name(self.people),
+            "person": {"level": self.person.level, "seed": self.seed},
+        }
+
+
+def run_method(run: Run) -> dict[str, Any]:
+    """Train and test its method; goes on with what is already in its folder. The run's result."""
+    task, seed, out, person, chosen = run.task, run.seed, run.out, run.person, METHODS[run.method]
+    share(out.parent, f"{task}-*-{seed}", out, chosen.config.cloning)
+    where = ("--task", task, "--seed", seed, "--out", out, "--no-video", "--test-episodes", run.tests)
     who = ("--skill", person.level, "--env-kwargs", json.dumps({"person_seed": person.seed}))
     config = chosen.config
-    length = () if config.env_steps == 0 else ("--env-steps", env_steps)
+    length = () if config.env_steps == 0 else ("--env-steps", run.env_steps)
     summary = robot_rl("demo", *where, *who, "--until-in-a-row", 0, *length, *chosen.arguments)
     return {
-        **described(task, method, seed, people, person),
+        **run.described(),
         "env_steps": summary["env_steps"],
         "wall_s": summary["wall_s"],
         "tests": summary["evaluations"],
@@ -38,15 +65,24 @@ def run_method(
     }
 
 
-def described(task: str, method: str, seed: int, people: str, person: Person) -> dict[str, Any]:
-    """What a result is of."""
-    return {
-        "task": task,
-        "method": method,
-        "seed": seed,
-        "people": people,
-        "person": {"level": person.level, "seed": person.seed},
-    }
+def lay_out_demos(shown: Path, demos: Path) -> None:
+    """Give a new run the first :data:`DEMOS` successful demonstrations in the folder ``shown`` (as `robot-rl record` or
+    `console` leaves it), where there is one. ValueError where these are too few."""
+    shown = found if (found := shown / "episodes").is_dir() else shown
+    if not shown.is_dir() or demos.exists():
+        return
+    store = EpisodeStore(shown)
+    labels = {"success": True, "failure": False, "discard": False}
+    good = [row.path for row in store.list() if row.complete and labels.get(row.label or "", row.success)]
+    store.close()
+    if len(good) < DEMOS:
+        raise ValueError(f"{len(good)} successful demonstrations in '{shown}': a run begins with {DEMOS}")
+    part = demos.with_name("demos.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name in sorted(good)[:DEMOS]:
+        shutil.copy2(shown / name, part / name)
+    part.rename(demos)
 
 
 def histories(out: Path, config: TrainConfig) -> dict[str, Any]:

@@ -7,11 +7,13 @@ lab's person has to do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from robot_rl.command import task_id
+from sim.skill import Skill
 
 if TYPE_CHECKING:
     from robot_rl.rollout import EnvSpec
@@ -65,7 +67,11 @@ TASKS = {
 
 LEVELS = {"expert": 0.4, "intermediate": 0.4, "novice": 0.2}
 """How often a drawn person is of which level; each number of the level's skill is the person's own, up to 20 % off
-(:meth:`sim.scripted_human.Skill.of_one_person`)."""
+(:meth:`sim.skill.Skill.of_one_person`)."""
+
+FITTED = "person.toml"
+"""In a real person's folder: what `robot-rl fit-person` found. Beside it a folder a task with demonstrations of theirs,
+where there are any; else the scripted person shows as they would."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,22 @@ class Person:
     """Who shows, watches and corrects in a run."""
 
     level: str
+    """Or the file that says what theirs is."""
     seed: int
 
 
-def person_of(seed: int, level: str = "drawn") -> Person:
-    """The person of the runs with this ``seed``, the same for every method. ValueError for an unknown ``level``."""
-    if level != "drawn" and level not in LEVELS:
-        raise ValueError(f"no people '{level}'; there are drawn, {', '.join(LEVELS)}")
+def person_of(seed: int, people: str = "drawn") -> Person:
+    """The person of the runs with this ``seed``, the same for every method; of real people's folder theirs. ValueError
+    for unknown ``people``, and for a folder without a :data:`FITTED` that makes sense."""
+    if people != "drawn" and people not in LEVELS:
+        if not Path(people).is_dir():
+            raise ValueError(f"no people '{people}'; there are drawn, {', '.join(LEVELS)}, and a real person's folder")
+        Skill.named(fitted := str(Path(people) / FITTED), seed)
+        return Person(fitted, seed)
     drawn = str(np.random.default_rng([seed, 9]).choice(list(LEVELS), p=list(LEVELS.values())))
-    return Person(drawn if level == "drawn" else level, seed)
+    return Person(drawn if people == "drawn" else people, seed)
+
+
+def people_name(people: str) -> str:
+    """Of drawn people, a level, or a real person's folder: as results and their files have it."""
+    return Path(people).resolve().name

@@ -15,15 +15,18 @@ from benchmarks import page as results_page
 from benchmarks.hil_bench import methods, page, robustness, statistics
 from benchmarks.hil_bench.command import HilBench
 from benchmarks.hil_bench.outside import Meter, OutOfSteps
-from benchmarks.hil_bench.run import rows_of
+from benchmarks.hil_bench.run import Run, lay_out_demos, rows_of
 from benchmarks.hil_bench.score import WINDOW, History, attention, pareto, sustained
-from benchmarks.hil_bench.tasks import LEVELS, TASKS, BenchTask, person_of
+from benchmarks.hil_bench.tasks import FITTED, LEVELS, TASKS, BenchTask, people_name, person_of
 from benchmarks.runs import SHARED, share
 from robot_rl.cli import parse
 from robot_rl.config import CloningConfig, to_dict
+from robot_rl.demonstrations import collect_demos
+from robot_rl.episodes import EpisodeStore, load_demos
 from robot_rl.policy import load_policy
 from robot_rl.presets import PRESETS, preset
 from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout
+from sim.skill import SKILLS, Skill
 from tests.reaching import REACH, save_clone
 from tests.robot_rl.point_env import PointReach
 
@@ -135,6 +138,44 @@ def test_every_method_meets_the_same_person_and_people_differ() -> None:
     assert {person_of(seed, "novice").level for seed in range(9)} == {"novice"}
     with pytest.raises(ValueError, match="drawn, expert, intermediate, novice"):
         person_of(0, "surgeon")
+
+
+def test_real_people_come_with_a_hand_and_perhaps_with_demonstrations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, seen = tmp_path / "ada", tmp_path / "reach-bc-3" / "demos"
+    ada.mkdir()
+    with pytest.raises(ValueError, match=r"cannot read .*person\.toml"):
+        person_of(3, str(ada))
+    SKILLS["novice"].save(ada / FITTED)
+    assert people_name(str(ada)) == "ada"
+    person = person_of(3, str(ada))
+    assert person.seed == 3 and Skill.named(person.level, 3) == SKILLS["novice"]
+    described = Run("reach", "bc", 3, str(ada), 10, 10, seen.parent).described()
+    assert (described["people"], described["person"]) == ("ada", {"level": str(ada / FITTED), "seed": 3})
+    lay_out_demos(ada / "reach", seen)
+    assert not seen.exists(), "the scripted person shows, with her hand"
+
+    monkeypatch.setattr("benchmarks.hil_bench.run.DEMOS", 2)
+    shown = collect_demos(ada / "reach", EnvSpec(REACH.id, {"person": "expert", "takeover": "always"}), 3, seed=0)
+    store = EpisodeStore(ada / "reach")
+    first, *_ = [row.path for row in store.list()]
+    store.label(first, "discard")
+    lay_out_demos(ada / "reach", seen)
+    assert [e.header.seed for e in load_demos(seen, "reach", 6)] == [e.header.seed for e in shown[1:]]
+    assert collect_demos(seen, REACH, 2, seed=3)[0].header.seed == shown[1].header.seed, "nothing new is recorded"
+
+    store.label(store.list()[1].path, "failure")
+    store.close()
+    with pytest.raises(ValueError, match=r"1 successful demonstrations in .*reach.*: a run begins with 2"):
+        lay_out_demos(ada / "reach", tmp_path / "reach-bc-4" / "demos")
+    lay_out_demos(ada / "reach", seen)  # A run that has begun keeps what it has.
+    (ada / "reach").rename(tmp_path / "episodes")
+    (ada / "reach").mkdir()
+    (tmp_path / "episodes").rename(ada / "reach" / "episodes")  # As the console has it.
+    with pytest.raises(ValueError, match="1 successful"):
+        lay_out_demos(ada / "reach", tmp_path / "reach-bc-4" / "demos")
+    assert len(list(seen.glob("*.mcap"))) == 2
 
 
 def test_methods_are_presets_whose_options_the_demo_takes() -> None:

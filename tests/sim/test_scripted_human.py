@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hardware.interfaces import ZERO6, Gripper, TeleopDevice, TeleopSample, Vector6
-from sim.scripted_human import SKILLS, ScriptedHuman, Skill
+from sim.scripted_human import ScriptedHuman
+from sim.skill import SKILLS, Skill
 from sim.takeover import Always, AnyOf, Handover, LeavingFunnel, Never, NoProgress, Situation, ValueDrop
 
 POLL_S = 0.01
