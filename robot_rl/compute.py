@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,6 +20,7 @@ from robot_rl.actor_heads import Metrics
 from robot_rl.batch import Batch, Rows, Stored
 from robot_rl.config import ComputeConfig
 
+F = TypeVar("F", bound=Callable[..., Any])
 COPIERS = 4
 """Threads that gather images for a GPU."""
 
@@ -36,6 +40,16 @@ def torch_device(name: str) -> torch.device:
     return device
 
 
+def can_compile() -> bool:
+    """Whether ``torch.compile`` finds the C++ compiler that it needs."""
+    return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")) is not None
+
+
+def compiling_pays() -> bool:
+    """Whether compiled losses make a long run shorter here: on a processor; a GPU has its graphs."""
+    return can_compile() and not torch.cuda.is_available()
+
+
 class Compute:
     """The device of one learner, and what has to be done differently on it."""
 
@@ -45,6 +59,10 @@ class Compute:
         if self.on_gpu and self.device.index is not None:  # streams and graphs are those of the current device
             torch.cuda.set_device(self.device)
         self.graphs = config.graphs and self.on_gpu
+        if config.compile and not can_compile():
+            raise ValueError(
+                "compute.compile needs a C++ compiler: install one (Debian: apt-get install g++), or leave it out"
+            )
         self._copiers = ThreadPoolExecutor(COPIERS, "copy")
 
     def tensor(self, array: Stored) -> Tensor:
@@ -78,6 +96,9 @@ class Compute:
         if self.config.compile:
             for module in modules:
                 module.compile()
+
+    def compiled(self, function: F) -> F:
+        return cast(F, torch.compile(function)) if self.config.compile else function
 
 
 Update = Callable[[Batch[Tensor], bool], Metrics]

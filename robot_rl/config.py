@@ -170,7 +170,8 @@ class ComputeConfig:
     bfloat16: bool = False
     """Matrix products and convolutions in bfloat16; weights, losses and the last layer of each critic stay float32."""
     compile: bool = False
-    """``torch.compile`` the networks: a minute at the start, then fewer and larger kernels. Needs a C++ compiler."""
+    """``torch.compile`` the losses: once a minute or two (kept for later runs), then fewer and larger kernels. Needs a
+    C++ compiler."""
 
 
 @dataclass(frozen=True)

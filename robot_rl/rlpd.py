@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import cast
@@ -87,8 +87,9 @@ class RLPD(nn.Module):
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.average_actor = copy.deepcopy(self.actor).requires_grad_(False)
         self.to(self.device)
-        trunks = (m for actor in (self.actor, self.average_actor) for m in actor.modules() if type(m) is nn.Sequential)
-        self.compute.compile(self.critic, self.vision.each, *trunks)
+        self._critic_loss = self.compute.compiled(self.critic_loss)
+        self._actor_loss = self.compute.compiled(self.actor_loss)
+        self.compute.compile(self.vision.each)
         self._replay = Graphs(self._step, self.generator) if self.compute.graphs else None
 
     @cached_property
@@ -136,7 +137,8 @@ class RLPD(nn.Module):
         kept = self.vision.kept(observation)
         context = self._context(self._seen(kept), self.compute.tensor(base_action[None]))
         actor = self.average_actor if deterministic else self.actor
-        return self._whole(context, actor.act(context, self.generator, deterministic))[0].cpu().numpy()
+        noise = None if deterministic else actor.draw(1, self.generator)
+        return self._whole(context, actor.act(context, noise))[0].cpu().numpy()
 
     @torch.no_grad()
     def value(self, observation: Mapping[str, np.ndarray], action: np.ndarray) -> float:
@@ -179,59 +181,80 @@ class RLPD(nn.Module):
             now = self._context(batch.observation, batch.base_action, shift=True)
             with torch.no_grad():
                 following = self._context(batch.next_observation, batch.next_base_action, shift=True)
-            best = None if self.gripper is None else self.gripper.greedy(following)
-            metrics = self._update_critic(now, batch, following, best)
+            metrics = self._update_critics(now, batch, following)
             now = replace(now, features=now.features.detach())
-            if best is not None:
-                metrics |= self._update_gripper(now, batch, following, best)
-            soft_update(*self._averages["critic"], self.config.tau)
             return metrics | self._update_actor(now, batch.action, batch.human) if train_actor else metrics
 
-    def _update_critic(
-        self, now: Context, batch: Batch[Tensor], following: Context, best: Tensor | None = None
-    ) -> Metrics:
-        """One TD step; ``best`` is the gripper's choice at ``following``."""
+    def _update_critics(self, now: Context, batch: Batch[Tensor], following: Context) -> Metrics:
+        """One TD step of the critics, the gripper's too."""
+        noise = self.actor.draw(len(batch.action), self.generator)
+        heads = torch.randperm(self.config.critics, generator=self.generator, device=self.device)
+        told = (batch.action, batch.reward, batch.discount, batch.human)
+        loss, metrics = self._critic_loss(now, *told, following, noise, heads[: self.config.target_subset])
+        valued = ("critic",) if self.gripper is None else ("critic", "gripper")
+        _descend(loss, *(self.optimizers[name] for name in valued))
+        for name in valued:
+            soft_update(*self._averages[name], self.config.tau)
+        return metrics
+
+    def critic_loss(
+        self,
+        now: Context,
+        action: Tensor,
+        reward: Tensor,
+        discount: Tensor,
+        human: Tensor,
+        following: Context,
+        noise: Tensor,
+        heads: Tensor,
+    ) -> tuple[Tensor, Metrics]:
+        """TD errors of the critics, by the target critics ``heads``, and of the gripper's: added up, since neither has
+        a part in what the other trains."""
+        best = None if self.gripper is None else self.gripper.greedy(following)
         with torch.no_grad():
             actor = self.average_actor if self.actor.targets_from_average else self.actor
-            next_arm, entropy_bonus = actor.target(following, self.generator)
+            next_arm, entropy_bonus = actor.target(following, noise)
             next_input = torch.cat([following.features, self._whole(following, next_arm, best)], dim=-1)
-            heads = torch.randperm(self.config.critics, generator=self.generator, device=self.device)
-            next_q = self.target_critic.subset(next_input, heads[: self.config.target_subset]).min(0).values
+            next_q = self.target_critic.subset(next_input, heads).min(0).values
             if self.config.entropy_in_backup:
                 next_q = next_q + entropy_bonus
-            wanted = batch.reward + batch.discount * next_q
+            wanted = reward + discount * next_q
             if self.config.value_bounds is not None:
                 wanted = wanted.clamp(*self.config.value_bounds)
-        q = self.critic(torch.cat([now.features, batch.action], dim=-1))
+        q = self.critic(torch.cat([now.features, action], dim=-1))
         loss = ((q - wanted) ** 2).mean()  # each head's own error, then the mean over heads
-        _descend(self.optimizers["critic"], loss)
-        return {"critic_loss": loss.detach(), "q": q.detach().mean(), "target_q": wanted.mean()}
-
-    def _update_gripper(self, now: Context, batch: Batch[Tensor], following: Context, best: Tensor) -> Metrics:
-        assert self.gripper is not None
+        metrics = {"critic_loss": loss.detach(), "q": q.detach().mean(), "target_q": wanted.mean()}
+        if self.gripper is None or best is None:
+            return loss, metrics
+        seen = Context(now.features.detach(), now.base_action, now.decode)  # the encoder learns from the critics alone
         penalty = self.config.gripper_change_penalty
-        rewarded = (batch.action, batch.reward, batch.discount)
-        loss = self.gripper.loss(now, *rewarded, following, best, penalty, batch.human)
-        _descend(self.optimizers["gripper"], loss)
-        soft_update(*self._averages["gripper"], self.config.tau)
-        return {"gripper_loss": loss.detach()}
+        gripper_loss = self.gripper.loss(seen, action, reward, discount, following, best, penalty, human)
+        return loss + gripper_loss, metrics | {"gripper_loss": gripper_loss.detach()}
 
     def _update_actor(self, now: Context, executed: Tensor, human: Tensor) -> Metrics:
+        noises = [self.actor.draw(len(executed), self.generator) for _ in range(self.actor.loss_draws)]
+        self.critic.requires_grad_(False)
+        loss, metrics = self._actor_loss(now, executed, human, noises)
+        self.critic.requires_grad_(True)
+        _descend(loss, self.optimizers["actor"])
+        # Weights averaged over the last updates act more steadily than the newest (arXiv 1803.05407).
+        soft_update(*self._averages["actor"], self.config.averaging)
+        return metrics
+
+    def actor_loss(
+        self, now: Context, executed: Tensor, human: Tensor, noises: Sequence[Tensor]
+    ) -> tuple[Tensor, Metrics]:
+        """What the head makes of the critics' mean, and the imitation of what the person did."""
         choice = None if self.gripper is None else self.gripper.greedy(now)
 
         def value(arm: Tensor) -> Tensor:
             return self.critic(torch.cat([now.features, self._whole(now, arm, choice)], dim=-1)).mean(0)
 
-        self.critic.requires_grad_(False)
-        loss, metrics = self.actor.loss(now, value, self.generator)
-        self.critic.requires_grad_(True)
+        loss, metrics = self.actor.loss(now, value, noises)
         if self.config.imitation_weight > 0:
             error, more = self._imitation(now, executed, human)
             loss, metrics = loss + self.config.imitation_weight * error, metrics | more
-        _descend(self.optimizers["actor"], loss)
-        # Weights averaged over the last updates act more steadily than the newest (arXiv 1803.05407).
-        soft_update(*self._averages["actor"], self.config.averaging)
-        return metrics
+        return loss, metrics
 
     def _imitation(self, now: Context, executed: Tensor, rows: Tensor) -> tuple[Tensor, Metrics]:
         return self.actor.imitation(now, executed[:, : self.arm_dim], rows, self.config.saturated_weight)
@@ -241,7 +264,7 @@ class RLPD(nn.Module):
         batch = shown.map(self.compute.tensor)
         now, everything = self._context(batch.observation, batch.base_action), torch.ones_like(batch.human)
         error, _ = self._imitation(now, batch.action, everything)
-        _descend(self.optimizers["actor"], error / self.arm_dim)
+        _descend(error / self.arm_dim, self.optimizers["actor"])
         self.average_actor.load_state_dict(self.actor.state_dict())
         return error.detach()
 
@@ -280,10 +303,12 @@ class RLPD(nn.Module):
         return {name: self.compute.tensor(array[None]) for name, array in observation.items()}
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-    for group in optimizer.param_groups:  # zero_grad() takes ten times as long
-        for parameter in group["params"]:
-            parameter.grad = None
+def _descend(loss: Tensor, *optimizers: torch.optim.Optimizer) -> None:
+    for optimizer in optimizers:  # zero_grad() takes ten times as long
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
     with full_precision(loss.device):  # gradients have the precision of what they are of
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()

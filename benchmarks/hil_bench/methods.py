@@ -24,8 +24,11 @@ class Method:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Of ``robot-rl demo``."""
-        return ("--preset", self.preset, *NETWORKS, *self.options)
+        """Of ``robot-rl demo``; losses are compiled where that saves time: what is learned differs by rounding."""
+        from robot_rl.compute import compiling_pays  # torch, which `--help` does without
+
+        compiled = ("--compute.compile",) if compiling_pays() else ()
+        return ("--preset", self.preset, *NETWORKS, *compiled, *self.options)
 
     @property
     def config(self) -> TrainConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ class GaussianHead(ActorHead):
         target_entropy: float | None = None,
     ):
         super().__init__()
+        self.noise_dim = action_dim
         self.trunk = mlp(inputs, width, depth)
         self.out = nn.Linear(width, 2 * action_dim)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(initial_temperature)))
@@ -38,26 +40,25 @@ class GaussianHead(ActorHead):
         log_std = LOG_STD_MIN + 0.5 * (LOG_STD_MAX - LOG_STD_MIN) * (torch.tanh(raw) + 1.0)
         return mean, log_std
 
-    def sample(self, features: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Reparametrised actions (n, action_dim) and their log-probabilities (n,)."""
         mean, log_std = self(features)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         raw = mean + log_std.exp() * noise
         # log(1 - tanh²(x)) = 2 (log 2 - x - softplus(-2x)), stable for large |x|.
         squash = 2.0 * (math.log(2.0) - raw - nn.functional.softplus(-2.0 * raw))
         log_prob = (-0.5 * noise**2 - log_std - 0.5 * math.log(2.0 * math.pi) - squash).sum(-1)
         return torch.tanh(raw), log_prob
 
-    def act(self, context: Context, generator: torch.Generator, deterministic: bool = False) -> Tensor:
-        return self.mean(context) if deterministic else self.sample(context.features, generator)[0]
+    def act(self, context: Context, noise: Tensor | None) -> Tensor:
+        return self.mean(context) if noise is None else self.sample(context.features, noise)[0]
 
-    def target(self, context: Context, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        action, log_prob = self.sample(context.features, generator)
+    def target(self, context: Context, noise: Tensor) -> tuple[Tensor, Tensor]:
+        action, log_prob = self.sample(context.features, noise)
         return action, -self.log_temperature.exp() * log_prob
 
-    def loss(self, context: Context, value: Value, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+    def loss(self, context: Context, value: Value, noises: Sequence[Tensor]) -> tuple[Tensor, Metrics]:
         """SAC's: α log π − Q for the actor, and dual descent on log α, which raises α while entropy is below target."""
-        action, log_prob = self.sample(context.features, generator)
+        action, log_prob = self.sample(context.features, noises[0])
         temperature, q = self.log_temperature.exp().detach(), value(action)
         actor = (temperature * log_prob - q).mean()
         entropy = -log_prob.detach().mean()

@@ -8,7 +8,7 @@ replay, and temporal differences never need to convert anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,21 +32,30 @@ class Context:
 
 
 class ActorHead(nn.Module, ABC):
-    """An actor of one kind. ``n`` contexts give actions (n, arm_dim) in [-1, 1]."""
+    """An actor of one kind. ``n`` contexts give actions (n, arm_dim) in [-1, 1]. Chance comes from outside, as noise of
+    :meth:`draw`: all else is a function of what it is given, which can be compiled."""
 
     targets_from_average = False
     """Whether TD targets use the running average of the head (TD3's target actor) instead of the newest weights."""
+    noise_dim: int
+    """Entries of the noise of one action."""
+    loss_draws = 1
+    """How many noises :meth:`loss` takes."""
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """Standard normal noise for ``n`` actions, (n, noise_dim)."""
+        return torch.randn((n, self.noise_dim), generator=generator, device=generator.device)
 
     @abstractmethod
-    def act(self, context: Context, generator: torch.Generator, deterministic: bool = False) -> Tensor:
-        """Actions to execute; exploring unless ``deterministic``."""
+    def act(self, context: Context, noise: Tensor | None) -> Tensor:
+        """Actions to execute: exploring with ``noise``, deterministic without."""
 
     @abstractmethod
-    def target(self, context: Context, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def target(self, context: Context, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Next actions for TD targets, and the entropy bonus of each (n,), which the backup may add."""
 
     @abstractmethod
-    def loss(self, context: Context, value: Value, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+    def loss(self, context: Context, value: Value, noises: Sequence[Tensor]) -> tuple[Tensor, Metrics]:
         """What the optimiser of this head's parameters minimises."""
 
     @abstractmethod

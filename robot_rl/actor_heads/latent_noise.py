@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,8 @@ class LatentNoiseHead(ActorHead):
     The critic of executed actions is not differentiated through the base: a critic of the noise, Q_w(s, w), is fitted
     to Q(s, base(s, w)) for standard normal w, and the noise actor climbs that one.
     """
+
+    loss_draws = 2
 
     def __init__(
         self,
@@ -34,17 +38,16 @@ class LatentNoiseHead(ActorHead):
         self.noise = GaussianHead(inputs, noise_dim, width, depth, initial_temperature, target_entropy)
         self.noise_critic = CriticEnsemble(inputs + noise_dim, 1, config.critics, width, depth)
 
-    def act(self, context: Context, generator: torch.Generator, deterministic: bool = False) -> Tensor:
-        return self._decode(self.config.bound * self.noise.act(context, generator, deterministic), context)
+    def act(self, context: Context, noise: Tensor | None) -> Tensor:
+        return self._decode(self.config.bound * self.noise.act(context, noise), context)
 
-    def target(self, context: Context, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        noise, bonus = self.noise.target(context, generator)
-        return self._decode(self.config.bound * noise, context), bonus
+    def target(self, context: Context, noise: Tensor) -> tuple[Tensor, Tensor]:
+        steered, bonus = self.noise.target(context, noise)
+        return self._decode(self.config.bound * steered, context), bonus
 
-    def loss(self, context: Context, value: Value, generator: torch.Generator) -> tuple[Tensor, Metrics]:
-        features = context.features
-        drawn = torch.randn((len(features), self.noise_dim), generator=generator, device=features.device)
-        drawn = drawn.clamp(-self.config.bound, self.config.bound)
+    def loss(self, context: Context, value: Value, noises: Sequence[Tensor]) -> tuple[Tensor, Metrics]:
+        features, (tried, *explored) = context.features, noises
+        drawn = tried.clamp(-self.config.bound, self.config.bound)
         with torch.no_grad():
             wanted = value(self._decode(drawn, context))
         distillation = ((self.noise_critic(torch.cat([features, drawn], dim=-1)) - wanted) ** 2).mean()
@@ -56,7 +59,7 @@ class LatentNoiseHead(ActorHead):
             self.noise_critic.requires_grad_(True)
             return q
 
-        steering, metrics = self.noise.loss(context, value_of_noise, generator)
+        steering, metrics = self.noise.loss(context, value_of_noise, explored)
         return distillation + steering, metrics | {"noise_critic_loss": distillation.detach()}
 
     def mean(self, context: Context) -> Tensor:

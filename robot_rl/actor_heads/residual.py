@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -18,26 +20,26 @@ class ResidualHead(ActorHead):
     what is executed, stored and scored. The last layer begins at zero, so that the base is executed bit for bit."""
 
     targets_from_average = True
+    loss_draws = 0
 
     def __init__(self, inputs: int, base_dim: int, action_dim: int, width: int, depth: int, config: ResidualConfig):
         super().__init__()
-        self.config, self.action_dim = config, action_dim
+        self.config, self.action_dim, self.noise_dim = config, action_dim, action_dim
         self.trunk = mlp(inputs + base_dim, width, depth)
         self.out = nn.Linear(width, action_dim)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def act(self, context: Context, generator: torch.Generator, deterministic: bool = False) -> Tensor:
-        noise = None if deterministic else self._noise(context, generator)
-        return self.compose(self.mean(context), context, noise)
+    def act(self, context: Context, noise: Tensor | None) -> Tensor:
+        return self.compose(self.mean(context), context, None if noise is None else self.config.noise * noise)
 
-    def target(self, context: Context, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def target(self, context: Context, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Target policy smoothing (TD3, eq. 14): clipped noise on the next action."""
-        noise = self._noise(context, generator).clamp(-self.config.noise_clip, self.config.noise_clip)
-        action = self.compose(self.mean(context), context, noise)
+        smoothing = (self.config.noise * noise).clamp(-self.config.noise_clip, self.config.noise_clip)
+        action = self.compose(self.mean(context), context, smoothing)
         return action, action.new_zeros(len(action))
 
-    def loss(self, context: Context, value: Value, generator: torch.Generator) -> tuple[Tensor, Metrics]:
+    def loss(self, context: Context, value: Value, noises: Sequence[Tensor]) -> tuple[Tensor, Metrics]:
         residual = self.mean(context)
         q = value(self.compose(residual, context))
         size = (residual**2).sum(-1).mean()
@@ -59,7 +61,3 @@ class ResidualHead(ActorHead):
         """r* = (a_h − a_b) / s (Res-HIL, arXiv 2609.30023), valid where |r*| ≤ 1 and else clipped."""
         residual = (executed - context.base_action[:, : self.action_dim]) / self.config.scale
         return residual.clamp(-1.0, 1.0), residual.abs() <= 1.0 + ROUNDING
-
-    def _noise(self, context: Context, generator: torch.Generator) -> Tensor:
-        shape, device = (len(context.features), self.action_dim), context.features.device
-        return self.config.noise * torch.randn(shape, generator=generator, device=device)

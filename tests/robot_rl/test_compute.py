@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from robot_rl.base_policy import ZeroBase
 from robot_rl.batch import Batch
 from robot_rl.bc import make_cloned_policy
 from robot_rl.cloning_config import CloningConfig
-from robot_rl.compute import torch_device
+from robot_rl.compute import can_compile, torch_device
 from robot_rl.config import ComputeConfig, LearnerConfig, VisionConfig
 from robot_rl.rlpd import RLPD
 
@@ -37,13 +37,13 @@ def batches(count: int, size: int = 32, side: int = 0) -> list[Batch[np.ndarray]
     return made
 
 
-def agent_of(actor: str, compute: ComputeConfig, side: int = 0, **learner: object) -> RLPD:
+def agent_of(actor: str, compute: ComputeConfig, side: int = 0, gripper: int | None = 0, **learner: object) -> RLPD:
     base = ZeroBase(3) if actor == "residual" else None
     if actor == "latent_noise":
         base = make_cloned_policy(CloningConfig(arch="flow"), 4, 3, 0)
     vision = VisionConfig({"front": side} if side else {})
     config = replace(SMALL, actor=actor, vision=vision, imitation_weight=0.1, **learner)
-    return RLPD(config, 4, 3, gripper_index=0, base=base, compute=compute)
+    return RLPD(config, 4, 3, gripper_index=gripper, base=base, compute=compute)
 
 
 def trained(agent: RLPD, rounds: int = 12, side: int = 0, actor: bool = True) -> dict[str, float]:
@@ -77,12 +77,36 @@ def test_bfloat16_learns_the_same_values_and_keeps_weights_and_last_layers_in_fl
     assert other["critic_loss"] == pytest.approx(one["critic_loss"], rel=0.1)
 
 
-@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_networks_learn_the_same():
+def assert_alike(actor: str, rounds: int, train_actor: bool, gripper: int | None = 0) -> None:
+    """Compiled and not, two agents learn the same."""
     one, other = (
-        trained(agent_of("residual", c, depth=1), rounds=2, actor=False) for c in (CPU, replace(CPU, compile=True))
+        trained(agent_of(actor, c, gripper=gripper, depth=1), rounds, actor=train_actor)
+        for c in (CPU, replace(CPU, compile=True))
     )
-    assert other == pytest.approx(one, rel=1e-3, abs=1e-5) and "critic_loss" in one
+    assert other == pytest.approx(one, rel=1e-3, abs=1e-5)
+    assert {"critic_loss"} | ({"actor_loss"} if train_actor else set()) < one.keys()
+
+
+@pytest.mark.parametrize("actor", ["gaussian", "residual"])
+def test_losses_are_traced_whole_and_learn_the_same(actor, monkeypatch):
+    """Those of critics and gripper one graph, that of the actor another; here without making machine code of them."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    assert_alike(actor, rounds=2, train_actor=True)
+    counted = torch._dynamo.utils.counters
+    assert counted["stats"]["unique_graphs"] == 2 and not counted["graph_break"]
+
+
+@pytest.mark.skipif(not can_compile(), reason="torch.compile needs a C++ compiler")
+def test_machine_code_of_the_critics_loss_learns_the_same():
+    assert_alike("residual", rounds=2, train_actor=False, gripper=None)
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match=r"needs a C\+\+ compiler: install one"):
+        agent_of("gaussian", replace(CPU, compile=True))
 
 
 @GPU

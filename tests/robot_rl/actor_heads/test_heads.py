@@ -45,6 +45,10 @@ def scrambled(residual: ActorHead) -> ActorHead:
     return residual
 
 
+def drawn(any_head: ActorHead, seed: int = 0, n: int = N) -> torch.Tensor:
+    return any_head.draw(n, torch.Generator().manual_seed(seed))
+
+
 @pytest.fixture(params=["gaussian", "residual", "latent_noise"])
 def any_head(request: pytest.FixtureRequest) -> ActorHead:
     return head(request.param)
@@ -53,19 +57,19 @@ def any_head(request: pytest.FixtureRequest) -> ActorHead:
 # -- the contract ------------------------------------------------------------------------------------------------------
 
 
-def test_actions_and_targets_are_within_bounds_and_follow_the_generator(any_head: ActorHead):
-    for call in (any_head.act, lambda c, g: any_head.target(c, g)[0]):
-        first, again = (call(context(), torch.Generator().manual_seed(3)) for _ in range(2))
+def test_actions_and_targets_are_within_bounds_and_follow_the_noise(any_head: ActorHead):
+    for call in (any_head.act, lambda c, noise: any_head.target(c, noise)[0]):
+        first, again = (call(context(), drawn(any_head, seed=3)) for _ in range(2))
         assert first.shape == (N, ARM) and first.abs().max() <= 1.0
         assert torch.equal(first, again)
-        assert not torch.equal(first, call(context(), torch.Generator().manual_seed(4)))
+        assert not torch.equal(first, call(context(), drawn(any_head, seed=4)))
 
 
-def test_acting_deterministically_draws_nothing(any_head: ActorHead):
-    generator = torch.Generator().manual_seed(3)
-    before = generator.get_state()
-    any_head.act(context(), generator, deterministic=True)
-    assert torch.equal(generator.get_state(), before)
+def test_noise_is_standard_normal_and_no_two_draws_the_same(any_head: ActorHead):
+    generator = torch.Generator().manual_seed(0)
+    one, other = (any_head.draw(3000, generator) for _ in range(2))
+    assert one.shape == (3000, any_head.noise_dim) and not torch.equal(one, other)
+    assert float(one.mean()) == pytest.approx(0.0, abs=0.05) and float(one.std()) == pytest.approx(1.0, abs=0.05)
 
 
 def test_the_loss_moves_actions_towards_what_is_valued(any_head: ActorHead):
@@ -77,11 +81,12 @@ def test_the_loss_moves_actions_towards_what_is_valued(any_head: ActorHead):
 
     @torch.no_grad()
     def distance() -> float:
-        return float((any_head.act(at, generator, deterministic=True) - wanted).abs().mean())
+        return float((any_head.act(at, None) - wanted).abs().mean())
 
     before = distance()
     for _ in range(600):
-        loss, metrics = any_head.loss(at, lambda action: -((action - wanted) ** 2).sum(-1), generator)
+        noises = [any_head.draw(N, generator) for _ in range(any_head.loss_draws)]
+        loss, metrics = any_head.loss(at, lambda action: -((action - wanted) ** 2).sum(-1), noises)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -102,7 +107,7 @@ def test_log_probabilities_are_those_of_the_squashed_gaussian():
     gaussian = head("gaussian")
     assert isinstance(gaussian, GaussianHead)
     features = context().features
-    action, log_prob = gaussian.sample(features, torch.Generator().manual_seed(0))
+    action, log_prob = gaussian.sample(features, drawn(gaussian))
     mean, log_std = gaussian(features)
     normal = torch.distributions.Normal(mean, log_std.exp())
     squashed = torch.distributions.TransformedDistribution(normal, torch.distributions.TanhTransform())
@@ -112,7 +117,7 @@ def test_log_probabilities_are_those_of_the_squashed_gaussian():
 @pytest.mark.parametrize(("target", "grows"), [(50.0, True), (-50.0, False)])
 def test_the_temperature_rises_while_entropy_is_below_its_target(target: float, grows: bool):
     gaussian = GaussianHead(INPUTS, ARM, 16, 2, 0.01, target)
-    gaussian.loss(context(), lambda action: action.sum(-1), torch.Generator().manual_seed(0))[0].backward()
+    gaussian.loss(context(), lambda action: action.sum(-1), [drawn(gaussian)])[0].backward()
     assert gaussian.log_temperature.grad is not None
     assert (gaussian.log_temperature.grad < 0) == grows  # descent on a negative gradient raises it
 
@@ -122,7 +127,7 @@ def test_the_temperature_rises_while_entropy_is_below_its_target(target: float, 
 
 def test_a_new_residual_executes_the_base_bit_for_bit():
     at, residual = context(), head("residual")
-    done = residual.act(at, torch.Generator(), deterministic=True)
+    done = residual.act(at, None)
     assert torch.equal(done, at.base_action[:, :ARM])
 
 
@@ -142,7 +147,7 @@ def test_encode_undoes_compose(scale: float, seed: int):
 
 def test_the_residual_is_bounded_by_its_scale_whatever_it_learned():
     at, residual = context(), scrambled(head("residual", scale=0.2))
-    moved = residual.act(at, torch.Generator(), deterministic=True) - at.base_action[:, :ARM]
+    moved = residual.act(at, None) - at.base_action[:, :ARM]
     assert 0.1 < moved.abs().max() <= 0.2 + 1e-6
 
 
@@ -157,16 +162,16 @@ def test_the_action_is_clamped_once_and_noise_lies_within_it():
     """Base at the bound: what the residual adds is cut off in the executed action, which is what is stored."""
     residual = head("residual", scale=0.5, noise=5.0)
     at = Context(torch.zeros(N, INPUTS), torch.ones(N, ACTION))
-    done = residual.act(at, torch.Generator().manual_seed(0))
+    done = residual.act(at, drawn(residual))
     assert done.max() == 1.0 and done.min() == -1.0
 
 
 def test_target_noise_is_clipped_and_exploration_is_not():
     at = Context(torch.zeros(2000, INPUTS), torch.zeros(2000, ACTION))
     residual = head("residual", noise=0.2, noise_clip=0.3)
-    target, bonus = residual.target(at, torch.Generator().manual_seed(0))
+    target, bonus = residual.target(at, drawn(residual, n=2000))
     assert float(target.detach().abs().max()) == pytest.approx(0.3) and not bonus.any()
-    explored = residual.act(at, torch.Generator().manual_seed(0))
+    explored = residual.act(at, drawn(residual, n=2000))
     assert float(explored.detach().abs().max()) > 0.5
     assert float(explored.detach().std()) == pytest.approx(0.2, rel=0.05)
 
@@ -207,7 +212,7 @@ def test_what_is_executed_is_the_bases_answer_to_a_bounded_noise():
     steering = head("latent_noise")
     assert isinstance(steering, LatentNoiseHead)
     noise = steering.config.bound * steering.noise.mean(context())
-    assert torch.equal(steering.act(context(), torch.Generator(), True), decode(noise.detach())[:, :ARM])
+    assert torch.equal(steering.act(context(), None), decode(noise.detach())[:, :ARM])
     assert noise.abs().max() <= LatentNoiseConfig().bound
 
 
@@ -222,12 +227,12 @@ def test_the_noise_actor_does_not_train_the_critic_of_the_noise():
     """Q_w is fitted to the critic of actions; were the actor's objective to reach it, it would praise everything."""
     steering = head("latent_noise")
     assert isinstance(steering, LatentNoiseHead)
-    loss, _ = steering.loss(context(), lambda action: torch.zeros(len(action)), torch.Generator().manual_seed(0))
+    tried, explored = drawn(steering), drawn(steering, seed=1)
+    loss, _ = steering.loss(context(), lambda action: torch.zeros(len(action)), [tried, explored])
     loss.backward()
     bias = steering.noise_critic.layers[-1].bias
     with torch.no_grad():
-        drawn = torch.randn((N, NOISE), generator=torch.Generator().manual_seed(0)).clamp(-1.5, 1.5)
-        own = steering.noise_critic(torch.cat([context().features, drawn], dim=-1))
+        own = steering.noise_critic(torch.cat([context().features, tried.clamp(-1.5, 1.5)], dim=-1))
     assert bias.grad is not None
     # d/db of mean((q - 0)²) over heads and rows, and nothing else.
     assert torch.allclose(bias.grad[:, 0, 0], 2.0 * own.mean(1) / len(own), atol=1e-5)
