@@ -19,6 +19,7 @@ from benchmarks.hil_bench.run import Run, lay_out_demos, rows_of
 from benchmarks.hil_bench.score import WINDOW, History, attention, pareto, sustained
 from benchmarks.hil_bench.tasks import FITTED, LEVELS, TASKS, BenchTask, people_name, person_of
 from benchmarks.runs import SHARED, share
+from hardware.interfaces import ResetPlan
 from robot_rl.cli import parse
 from robot_rl.config import CloningConfig, to_dict
 from robot_rl.demonstrations import collect_demos
@@ -27,6 +28,7 @@ from robot_rl.policy import load_policy
 from robot_rl.presets import PRESETS, preset
 from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout
 from sim.skill import SKILLS, Skill
+from sim.tasks.base import TwinTask
 from tests.reaching import REACH, save_clone
 from tests.robot_rl.point_env import PointReach
 
@@ -323,6 +325,20 @@ def test_an_hour_later_is_what_comes_after_the_hour_in_one_and_the_same_series(t
     for before in (2, 5):
         later = robustness.success_later(tmp_path, "reach", 3, 4, worked_s[before - 1] - 0.01)
         assert later == np.mean(won[before : before + 4])
+
+
+def test_a_policy_that_does_not_come_to_its_next_start_has_not_lasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_clone(tmp_path)
+    assert robustness.success_later(tmp_path, "reach", 3, 2, worked_s=0.0) > 0.0
+    drive = TwinTask.reset
+
+    def hurried(self: TwinTask, rng: np.random.Generator, teleport: bool) -> ResetPlan:
+        return replace(drive(self, rng, teleport), timeout_s=0.2)
+
+    monkeypatch.setattr(TwinTask, "reset", hurried)
+    assert robustness.success_later(tmp_path, "reach", 3, 2, worked_s=0.0) == 0.0
 
 
 def test_the_tasks_are_the_twins() -> None:
