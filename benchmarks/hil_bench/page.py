@@ -17,6 +17,8 @@ from benchmarks.hil_bench.tasks import TASKS
 LEVELS = (0.9, 0.95)
 YARDSTICK = "hil_serl"
 """The method that others are compared with."""
+ENOUGH = 3
+"""Runs of a task from which on an interval says something: one run has none at all."""
 COLUMNS = (
     "method", "success, median", "every seed", "IQM (95 %)", "cycle", "hands", "eyes", "steps to 90 %", "steps to 95 %",
     "robot to 90 %", "attention to 90 %",
@@ -64,18 +66,16 @@ def overall(by_task: Mapping[str, Mapping[str, Sequence[Result]]]) -> str:
     }
     rows = []
     for method, runs in scores.items():
-        low, high = interval(runs)
         beats = probability_of_improvement(runs, scores[YARDSTICK]) if YARDSTICK in scores else None
         shown = "–" if beats is None or method == YARDSTICK else f"{beats:.0%}"
-        rows.append((iqm(np.concatenate([*runs.values()])), f"{low:.1%} – {high:.1%} | {shown} |", method))
+        rows.append((iqm(np.concatenate([*runs.values()])), f"{_interval(runs)} | {shown} |", method))
     lines = [f"| `{method}` | {mean:.1%} | {rest}" for mean, rest, method in sorted(rows)[::-1]]
-    head = f"**All {len(by_task)} tasks**, success, interquartile mean, stratified bootstrap"
+    head = f"**All tasks** ({', '.join(by_task)}), success, interquartile mean, stratified bootstrap"
     return "\n".join([head, "", f"| method | IQM | 95 % | beats `{YARDSTICK}` |", "|---|---|---|---|", *lines])
 
 
 def _row(method: str, runs: Sequence[Result]) -> str:
     success = [success_of(r) for r in runs]
-    low, high = interval({"": success})
     spent = [attention_of(r) for r in runs]
     cycles = [r["tests"]["policy"]["cycle_s"] for r in runs if r["tests"]["policy"]["cycle_s"] is not None]
     at_90, at_95 = ([reached_by(r, level) for r in runs] for level in LEVELS)
@@ -83,7 +83,7 @@ def _row(method: str, runs: Sequence[Result]) -> str:
         f"`{method}`",
         f"{median_of.median(success):.1%}",
         " ".join(f"{s:.1%}" for s in success),
-        f"{iqm(np.array(success)):.1%} ({low:.1%} – {high:.1%})",
+        f"{iqm(np.array(success)):.1%} ({_interval({'': success})})",
         f"{median_of.median(cycles):.1f} s" if cycles else "–",
         f"{median_of.median(a.hands_s for a in spent):.0f} s",
         f"{median_of.median(a.watching_s for a in spent):.0f} s",
@@ -93,6 +93,13 @@ def _row(method: str, runs: Sequence[Result]) -> str:
         _reach([None if r is None else r.attention.total_s for r in at_90], "{:.0f} s"),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _interval(runs: Mapping[str, Sequence[float]]) -> str:
+    if min(map(len, runs.values())) < ENOUGH:
+        return "–"
+    low, high = interval(runs)
+    return f"{low:.1%} – {high:.1%}"
 
 
 def _reach(values: Sequence[float | None], form: str) -> str:
@@ -109,6 +116,7 @@ def picture(results: Sequence[Result], path: Path) -> None:
     ModuleNotFoundError naming the extra, where matplotlib is not installed."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, NullLocator
     except ModuleNotFoundError:
         raise ModuleNotFoundError("the picture needs matplotlib: pip install 'robot-rl[bench]'") from None
     tasks = sorted({r["task"] for r in results})
@@ -124,6 +132,8 @@ def picture(results: Sequence[Result], path: Path) -> None:
         front = [points[n] for n in pareto(points)]
         axes.step(*zip(*front, strict=True), where="post", color="0.6", linewidth=1, zorder=1)
         axes.set(title=task, xlabel="attention, person-minutes", ylim=(-0.03, 1.03), xscale="log")
+        axes.xaxis.set(major_locator=LogLocator(subs=(1.0, 2.0, 5.0)), minor_locator=NullLocator())
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.2)
         axes.legend(fontsize=7, frameon=False)
     figure.axes[0].set_ylabel("success, locked out")

@@ -245,11 +245,16 @@ def test_the_table_shows_every_seed_the_better_method_first() -> None:
     text = page.table([*RESULTS, result("ours", 0, 0.4, "pick_cube")])
     rows = text.splitlines()
     ours = next(row for row in rows if row.startswith("| `ours` | 80.0%"))
-    assert "70.0% 90.0%" in ours and "| 200 | 200 |" in ours
+    assert "70.0% 90.0% | 80.0% (–) |" in ours and "| 200 | 200 |" in ours
     assert rows.index(ours) < next(n for n, row in enumerate(rows) if row.startswith("| `theirs`"))
     assert "– (0 of 2)" in text and "blind script 50%" in text
-    together = text[text.index("**All 2 tasks**") :]
+    together = text[text.index("**All tasks** (pick_cube, reach)") :]
     assert "`ours`" in together and "`theirs`" not in together, "theirs was not run on all of them"
+
+
+def test_three_runs_have_an_interval() -> None:
+    text = page.table([*RESULTS[:2], result("ours", 2, 0.8)])
+    assert "70.0% 90.0% 80.0% | 80.0% (70.0% – 90.0%) |" in text and "| `ours` | 80.0% | 70.0% – 90.0% |" in text
 
 
 def test_the_picture_is_drawn(tmp_path: Path) -> None:
