@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hil_bench.methods import METHODS
-from benchmarks.hil_bench.tasks import TASKS, TUNING_SEEDS, people_name, person_of
+from benchmarks.hil_bench.tasks import DRAWN, TASKS, TUNING_SEEDS, people_name, person_of
 from benchmarks.page import PAGE, put
 from robot_rl.cli import jsonable
 
@@ -32,7 +32,7 @@ class HilBench:
     """Seeds from --first-seed on; each also draws the person."""
     first_seed: int = 0
     """From 100 on seeds are for tuning: they are never reported."""
-    people: str = "drawn"
+    people: str = DRAWN
     """drawn from a stated distribution of skill, or all expert, intermediate or novice, or a real person's folder
     (docs/hil-bench.md)."""
     env_steps: int | None = None
@@ -92,7 +92,7 @@ class HilBench:
         print(f"running {self._file(task, method, seed).stem}", file=sys.stderr, flush=True)
         steps = self.env_steps or TASKS[task].env_steps
         run = Run(task, method, seed, self.people, steps, self.test_episodes, self._folder(task, method, seed))
-        lay_out_demos(Path(self.people) / task, run.out / "demos")
+        lay_out_demos(run)
         if self.learner is None:
             result = (run_elsewhere if TASKS[task].env else run_method)(run)
         else:
@@ -114,17 +114,11 @@ class HilBench:
         found = {name: success_in(changes, policy, task, seed, self.robustness) for name, changes in changed}
         found[LATER] = success_later(policy, task, seed, self.robustness)
         path.parent.mkdir(exist_ok=True)
-        what = {
-            "task": task,
-            "method": method,
-            "seed": seed,
-            "people": people_name(self.people),
-            "episodes": self.robustness,
-        }
-        _keep(path, {**what, "success": found})
+        what = {"task": task, "method": method, "seed": seed, "people": people_name(self.people)}
+        _keep(path, {**what, "episodes": self.robustness, "success": found})
 
     def _file(self, task: str, method: str, seed: int) -> Path:
-        people = "" if self.people == "drawn" else f"-{people_name(self.people)}"
+        people = "" if self.people == DRAWN else f"-{people_name(self.people)}"
         return self.results / f"{task}-{method}{people}-{seed}.json"
 
     def _folder(self, task: str, method: str, seed: int) -> Path:
@@ -137,7 +131,7 @@ class HilBench:
         from benchmarks.hil_bench.robustness import table as robustness_table
 
         found, elsewhere = self._found(self.results), self._found(self.results / "robustness")
-        if self.results == RESULTS and self.people == "drawn" and self.first_seed < TUNING_SEEDS and found:
+        if self.results == RESULTS and self.people == DRAWN and self.first_seed < TUNING_SEEDS and found:
             picture(found, PICTURE)
             put("hil-bench", table(found))
             put("hil-bench-robustness", robustness_table(elsewhere) if elsewhere else "Not run yet.")

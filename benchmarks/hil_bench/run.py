@@ -65,11 +65,14 @@ def run_method(run: Run) -> dict[str, Any]:
     }
 
 
-def lay_out_demos(shown: Path, demos: Path) -> None:
-    """Give a new run the first :data:`DEMOS` successful demonstrations in the folder ``shown`` (as `robot-rl record` or
-    `console` leaves it), where there is one. ValueError where these are too few."""
-    shown = found if (found := shown / "episodes").is_dir() else shown
-    if not shown.is_dir() or demos.exists():
+def lay_out_demos(run: Run) -> None:
+    """Give a new run the first :data:`DEMOS` successful demonstrations that a real person has of its task (as
+    `robot-rl record` or `console` leaves them), if they have any. ValueError where these are too few."""
+    folder, demos = run.person.folder, run.out / "demos"
+    if folder is None or demos.exists():
+        return
+    shown = found if (found := folder / run.task / "episodes").is_dir() else folder / run.task
+    if not shown.is_dir():
         return
     store = EpisodeStore(shown)
     labels = {"success": True, "failure": False, "discard": False}

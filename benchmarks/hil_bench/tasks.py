@@ -69,6 +69,7 @@ LEVELS = {"expert": 0.4, "intermediate": 0.4, "novice": 0.2}
 """How often a drawn person is of which level; each number of the level's skill is the person's own, up to 20 % off
 (:meth:`sim.skill.Skill.of_one_person`)."""
 
+DRAWN = "drawn"
 FITTED = "person.toml"
 """In a real person's folder: what `robot-rl fit-person` found. Beside it a folder a task with demonstrations of theirs,
 where there are any; else the scripted person shows as they would."""
@@ -81,18 +82,22 @@ class Person:
     level: str
     """Or the file that says what theirs is."""
     seed: int
+    folder: Path | None = None
+    """A real person's."""
 
 
-def person_of(seed: int, people: str = "drawn") -> Person:
+def person_of(seed: int, people: str = DRAWN) -> Person:
     """The person of the runs with this ``seed``, the same for every method; of real people's folder theirs. ValueError
     for unknown ``people``, and for a folder without a :data:`FITTED` that makes sense."""
-    if people != "drawn" and people not in LEVELS:
-        if not Path(people).is_dir():
-            raise ValueError(f"no people '{people}'; there are drawn, {', '.join(LEVELS)}, and a real person's folder")
-        Skill.named(fitted := str(Path(people) / FITTED), seed)
-        return Person(fitted, seed)
+    if people not in (DRAWN, *LEVELS):
+        folder = Path(people)
+        if not folder.is_dir() or people_name(people) in (DRAWN, *LEVELS):
+            known = f"{DRAWN}, {', '.join(LEVELS)}, and a real person's folder of another name"
+            raise ValueError(f"no people '{people}'; there are {known}")
+        Skill.named(fitted := str(folder / FITTED), seed)
+        return Person(fitted, seed, folder)
     drawn = str(np.random.default_rng([seed, 9]).choice(list(LEVELS), p=list(LEVELS.values())))
-    return Person(drawn if people == "drawn" else people, seed)
+    return Person(drawn if people == DRAWN else people, seed)
 
 
 def people_name(people: str) -> str:

@@ -153,30 +153,35 @@ def test_real_people_come_with_a_hand_and_perhaps_with_demonstrations(
     assert people_name(str(ada)) == "ada"
     person = person_of(3, str(ada))
     assert person.seed == 3 and Skill.named(person.level, 3) == SKILLS["novice"]
-    described = Run("reach", "bc", 3, str(ada), 10, 10, seen.parent).described()
+    run = Run("reach", "bc", 3, str(ada), 10, 10, seen.parent)
+    described = run.described()
     assert (described["people"], described["person"]) == ("ada", {"level": str(ada / FITTED), "seed": 3})
-    lay_out_demos(ada / "reach", seen)
+    lay_out_demos(run)
     assert not seen.exists(), "the scripted person shows, with her hand"
+    with pytest.raises(ValueError, match="of another name"):
+        person_of(3, str(ada.rename(tmp_path / "expert")))
+    (tmp_path / "expert").rename(ada)
 
     monkeypatch.setattr("benchmarks.hil_bench.run.DEMOS", 2)
     shown = collect_demos(ada / "reach", EnvSpec(REACH.id, {"person": "expert", "takeover": "always"}), 3, seed=0)
     store = EpisodeStore(ada / "reach")
     first, *_ = [row.path for row in store.list()]
     store.label(first, "discard")
-    lay_out_demos(ada / "reach", seen)
+    lay_out_demos(run)
     assert [e.header.seed for e in load_demos(seen, "reach", 6)] == [e.header.seed for e in shown[1:]]
     assert collect_demos(seen, REACH, 2, seed=3)[0].header.seed == shown[1].header.seed, "nothing new is recorded"
 
     store.label(store.list()[1].path, "failure")
     store.close()
+    lay_out_demos(run)  # A run that has begun keeps what it has.
+    another = replace(run, out=tmp_path / "reach-bc-4")
     with pytest.raises(ValueError, match=r"1 successful demonstrations in .*reach.*: a run begins with 2"):
-        lay_out_demos(ada / "reach", tmp_path / "reach-bc-4" / "demos")
-    lay_out_demos(ada / "reach", seen)  # A run that has begun keeps what it has.
+        lay_out_demos(another)
     (ada / "reach").rename(tmp_path / "episodes")
     (ada / "reach").mkdir()
     (tmp_path / "episodes").rename(ada / "reach" / "episodes")  # As the console has it.
     with pytest.raises(ValueError, match="1 successful"):
-        lay_out_demos(ada / "reach", tmp_path / "reach-bc-4" / "demos")
+        lay_out_demos(another)
     assert len(list(seen.glob("*.mcap"))) == 2
 
 
