@@ -159,7 +159,9 @@ def begin(twin: TwinTask, header: EpisodeHeader) -> None:
 def recorded_start(path: Path | str, header: EpisodeHeader) -> RobotObservation:
     """Of the robot. Raises ``ValueError`` where the episode was not recorded in the twin."""
     if header.initial_robot is None or header.initial_state is None:
-        raise ValueError(f"{path}: recorded without a physics state, not in the twin: only `replay --mode kinematic` can show it")
+        raise ValueError(
+            f"{path}: recorded without a physics state, not in the twin: only `replay --mode kinematic` can show it"
+        )
     return header.initial_robot
 
 
