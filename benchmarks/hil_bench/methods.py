@@ -12,8 +12,6 @@ from robot_rl.config import TrainConfig
 NETWORKS = ("--learner.width", "64", "--learner.batch-size", "128")
 DAGGER = ("--warmup", "dagger", "--warmup-steps", "5000")
 LEAVING = (*DAGGER, "--watched-steps", "5000", "--cloning.arch", "ensemble")
-OWN = (*LEAVING, "--learner.own-successes")
-CALM = ("--learner.residual.noise", "0.05", "--learner.residual.penalty", "0.01")
 CAUTIOUS = ("--learner.residual.penalty", "0.05", "--learner.cut-at-takeover")
 
 
@@ -50,12 +48,11 @@ METHODS = {
     "hil_serl_imitating": Method("hil_serl", ("--learner.imitation-weight", "0.1")),
     "res_hil_dagger": Method("res_hil", (*DAGGER, *CAUTIOUS)),
     "res_hil_leaving": Method("res_hil", LEAVING),
-    "res_hil_own": Method("res_hil", OWN),
-    "res_hil_calm": Method("res_hil", (*OWN, *CALM)),
+    "res_hil_own": Method("res_hil", (*LEAVING, "--learner.own-successes")),
     "rlpd_utd20": Method("rlpd", ("--learner.utd-ratio", "20", "--learner.critics", "10")),
 }
 """By name: the presets, and additions to them. ``hil_serl_cut`` bootstraps with 0 where the person takes over;
 ``hil_serl_imitating`` also imitates what the person did then; ``res_hil_dagger`` has the person correct the base first,
 and lets the residual leave it only for more; in ``res_hil_leaving`` they correct an ensemble, and leave when it is
-frozen; in ``res_hil_own`` the policy's own successes are examples then; in ``res_hil_calm`` the residual also explores
-half as widely, and stays small where it gains nothing; ``rlpd_utd20`` updates as often as the paper."""
+frozen; in ``res_hil_own`` the policy's own successes are examples then; ``rlpd_utd20`` updates as often as the
+paper."""
