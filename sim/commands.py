@@ -141,7 +141,7 @@ class FitPerson:
     """.mcap files, or folders of them. A minute of driving is a start; `reach` tells it best, where nothing is to be
     done but to go where the mark is."""
     file: Path = Path("person.toml")
-    """Where to write it; a file that is there is replaced."""
+    """Where to write it; another person's file that is there is replaced, no other."""
     json: bool = False
     """Print one JSON object on stdout and nothing else; progress goes to stderr in any case."""
 
@@ -150,9 +150,10 @@ class FitPerson:
         return cls(episodes=tyro.MISSING)
 
     def check(self) -> None:
-        """Raise ValueError for a name that would not be known again."""
-        if self.file.suffix != ".toml":
-            raise ValueError(f"--file is '{self.file}': give a name that ends with .toml")
+        """Raise ValueError for a name that would not be known again, and for a file that is something else."""
+        from sim.skill import require_free
+
+        require_free(self.file)
 
     def run(self) -> Mapping[str, Any]:
         import dataclasses

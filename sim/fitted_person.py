@@ -27,6 +27,8 @@ OUTLIER = 4.0
 """Deviations beyond so many standard deviations are no wander."""
 LEAST_LAPSE = 0.15
 """Of full deflection; a lapse is further off than this, and lasts at least half of :data:`LAPSE_S`."""
+LEAST_SPEED = 0.05
+"""Of the guide's; who is slower, or goes the other way, does something else than the task."""
 LEAST_DRIVEN_S = 20.0
 """Of driving, from which on a hand can be judged."""
 ROUNDS = 4
@@ -49,22 +51,23 @@ class Trace:
 
 def fit_skill(traces: Sequence[Trace], reaction_delay_s: float = SKILLS["intermediate"].reaction_delay_s) -> Skill:
     """The skill of the person who drove in all of ``traces``. How fast they notice that a policy fails does not show in
-    their driving: ``reaction_delay_s`` is given. ValueError where they drove for too short a time."""
+    their driving: ``reaction_delay_s`` is given. ValueError where they drove for too short a time, or elsewhere."""
     driven_s = sum(trace.driven_s for trace in traces)
     if driven_s < LEAST_DRIVEN_S:
         raise ValueError(f"a person drives for {driven_s:.0f} s in these episodes; {LEAST_DRIVEN_S:.0f} s tell enough")
     period_s = traces[0].period_s
     lags = range(round(LONGEST_DELAY_S / period_s))
-    fits = [_Fit(traces, lag) for lag in lags]
-    best = min(lags, key=lambda lag: fits[lag].misfit)
-    fit = fits[best]
+    best = min(lags, key=lambda lag: _Fit(traces, lag).misfit)
+    fit = _Fit(traces, best)
+    if fit.speed < LEAST_SPEED:
+        raise ValueError("this hand does not go where the task's guide would: is it a demonstration of the task?")
     return Skill(
         reaction_delay_s=reaction_delay_s,
         # The scripted hand, corrected at 20 Hz, is a period later than its delay: half to move, half to move on.
         hand_delay_s=max(0.0, best * period_s - DRIVE_PERIOD_S),
-        speed=float(np.clip(fit.speed, 0.05, 1.0)),
-        noise=fit.noise,
-        bias=fit.bias,
+        speed=min(1.0, fit.speed),
+        noise=min(2.0, fit.noise),
+        bias=min(1.0, fit.bias),
         lapses_per_min=min(60.0, fit.lapses() / (driven_s / 60.0)),
     )
 

@@ -76,3 +76,15 @@ SKILLS = {
     "novice": Skill(0.45, 0.15, 0.5, 0.20, 0.03, 6.0),
 }
 """Levels by name. Delays: simple visual reactions take 0.2 s, decisions 0.3-0.5 s."""
+
+
+def require_free(path: Path) -> None:
+    """ValueError, one line, where no person's numbers may be written: a name that :meth:`Skill.named` would not take
+    for a file, or a file of something else, as a cell's."""
+    if path.suffix != FILE:
+        raise ValueError(f"'{path}' cannot be a person's file: give a name that ends with {FILE}")
+    if path.exists():
+        try:
+            Skill.named(str(path), 0)
+        except ValueError:
+            raise ValueError(f"'{path}' is there and is no person's file: give another name") from None

@@ -139,3 +139,14 @@ def test_a_policy_learned_on_a_gpu_acts_on_a_processor_as_it_did():
     acting.load_state_dict({name: tensor.cpu() for name, tensor in agent.state_dict().items()})
     seen, base = {"state": np.array([1.0, 0.3, -0.2, 0.1], np.float32)}, np.zeros(3, np.float32)
     assert acting.act(seen, True, base) == pytest.approx(agent.act(seen, True, base), abs=1e-5)
+
+
+@pytest.mark.parametrize("actor", ["gaussian", "residual", "latent_noise"])
+def test_acting_deterministically_draws_nothing(actor):
+    agent = agent_of(actor, CPU)
+    seen, base = {"state": np.array([1.0, 0.3, -0.2, 0.1], np.float32)}, np.zeros(3, np.float32)
+    before = agent.generator.get_state()
+    agent.act(seen, True, base)
+    assert torch.equal(agent.generator.get_state(), before)
+    agent.act(seen, False, base)
+    assert not torch.equal(agent.generator.get_state(), before)

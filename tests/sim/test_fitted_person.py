@@ -14,7 +14,7 @@ from robot_rl.episodes import EpisodeStore
 from robot_rl.rollout import DEMO_SEEDS, EnvSpec, Rollout
 from sim.fitted_person import Trace, fit_skill, trace_of
 from sim.scripted_human import ScriptedHuman
-from sim.skill import SKILLS, Skill
+from sim.skill import SKILLS, Skill, require_free
 from sim.takeover import Always
 
 PERIOD_S = 0.01
@@ -77,6 +77,12 @@ def test_moments_in_which_nobody_drove_say_nothing() -> None:
         fit_skill(parts[:1])
 
 
+def test_a_hand_that_goes_elsewhere_is_refused() -> None:
+    away = [Trace(t.guide, -t.hand, PERIOD_S) for t in traces_of(SKILLS["expert"])]
+    with pytest.raises(ValueError, match="does not go where the task's guide would"):
+        fit_skill(away)
+
+
 def test_a_recorded_hand_is_what_was_at_the_device(tmp_path: Path) -> None:
     spec = EnvSpec("sim:Reach-v0", {"person": "novice", "takeover": "always", "person_seed": 4})
     env, store = spec.make(), EpisodeStore(tmp_path)
@@ -125,3 +131,15 @@ def test_a_persons_file(tmp_path: Path) -> None:
         Skill.named(str(file), 0)
     with pytest.raises(ValueError, match=r"cannot read .*bea\.toml"):
         Skill.named(str(tmp_path / "bea.toml"), 0)
+
+
+def test_only_a_persons_file_is_written_over(tmp_path: Path) -> None:
+    cell = tmp_path / "cell.toml"
+    cell.write_text('name = "fr3"\n')
+    with pytest.raises(ValueError, match=r"cell\.toml' is there and is no person's file"):
+        require_free(cell)
+    with pytest.raises(ValueError, match=r"ends with \.toml"):
+        require_free(tmp_path / "ada.txt")
+    SKILLS["expert"].save(tmp_path / "ada.toml")
+    require_free(tmp_path / "ada.toml")
+    require_free(tmp_path / "new.toml")
