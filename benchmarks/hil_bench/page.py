@@ -41,7 +41,7 @@ def success_of(result: Result) -> float:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Markdown: a table a task, every seed's success shown, then all tasks together."""
+    """Markdown: a table a task, every seed's success shown, then tasks together."""
     by_task: dict[str, dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
     for result in sorted(results, key=lambda r: (r["task"], r["seed"])):
         by_task[result["task"]][result["method"]].append(result)
@@ -57,8 +57,9 @@ def table(results: Iterable[Result]) -> str:
 
 
 def overall(by_task: Mapping[str, Mapping[str, Sequence[Result]]]) -> str:
-    """Interquartile mean over all tasks, of the methods that were run on all of them, and how likely each beats the
-    yardstick."""
+    """Interquartile mean over the tasks that the yardstick was run on (all, where it was on none), of the methods that
+    were run on all of these, and how likely each beats the yardstick."""
+    by_task = {task: methods for task, methods in by_task.items() if YARDSTICK in methods} or by_task
     complete = set.intersection(*(set(methods) for methods in by_task.values()))
     scores = {
         method: {task: [success_of(r) for r in methods[method]] for task, methods in by_task.items()}
@@ -70,7 +71,7 @@ def overall(by_task: Mapping[str, Mapping[str, Sequence[Result]]]) -> str:
         shown = "–" if beats is None or method == YARDSTICK else f"{beats:.0%}"
         rows.append((iqm(np.concatenate([*runs.values()])), f"{_interval(runs)} | {shown} |", method))
     lines = [f"| `{method}` | {mean:.1%} | {rest}" for mean, rest, method in sorted(rows)[::-1]]
-    head = f"**All tasks** ({', '.join(by_task)}), success, interquartile mean, stratified bootstrap"
+    head = f"**Together** ({', '.join(by_task)}), success, interquartile mean, stratified bootstrap"
     return "\n".join([head, "", f"| method | IQM | 95 % | beats `{YARDSTICK}` |", "|---|---|---|---|", *lines])
 
 

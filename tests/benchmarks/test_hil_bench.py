@@ -253,7 +253,7 @@ def test_the_table_shows_every_seed_the_better_method_first() -> None:
     assert "70.0% 90.0% | 80.0% (–) |" in ours and "| 200 | 200 |" in ours
     assert rows.index(ours) < next(n for n, row in enumerate(rows) if row.startswith("| `theirs`"))
     assert "– (0 of 2)" in text and "blind script 50%" in text
-    together = text[text.index("**All tasks** (pick_cube, reach)") :]
+    together = text[text.index("**Together** (pick_cube, reach)") :]
     assert "`ours`" in together and "`theirs`" not in together, "theirs was not run on all of them"
 
 
@@ -276,6 +276,7 @@ def test_all_tasks_together_say_who_beats_the_yardstick() -> None:
     text = page.table(runs)
     assert "| `res_hil` | 70.0% | 60.0% – 80.0% | 78% |" in text  # 6 of 9 pairs are wins, 2 are ties
     assert "| `hil_serl` | 60.0% | 50.0% – 70.0% | – |" in text
+    assert page.table([*runs, result("bc", 0, 0.4, "pick_cube")]).endswith(text[text.index("**Together** (reach)") :])
 
 
 @pytest.mark.parametrize("name", ["hil-bench", "hil-bench-robustness"])
