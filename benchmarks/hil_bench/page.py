@@ -58,7 +58,7 @@ def table(results: Iterable[Result]) -> str:
 
 def overall(by_task: Mapping[str, Mapping[str, Sequence[Result]]]) -> str:
     """Interquartile mean over the tasks that the yardstick was run on (all, where it was on none), of the methods that
-    were run on all of these, and how likely each beats the yardstick."""
+    were run on all of these, and how likely each beats the yardstick, where both have runs enough to say so."""
     by_task = {task: methods for task, methods in by_task.items() if YARDSTICK in methods} or by_task
     complete = set.intersection(*(set(methods) for methods in by_task.values()))
     scores = {
@@ -67,8 +67,8 @@ def overall(by_task: Mapping[str, Mapping[str, Sequence[Result]]]) -> str:
     }
     rows = []
     for method, runs in scores.items():
-        beats = probability_of_improvement(runs, scores[YARDSTICK]) if YARDSTICK in scores else None
-        shown = "–" if beats is None or method == YARDSTICK else f"{beats:.0%}"
+        compared = method != YARDSTICK and YARDSTICK in scores and _enough(runs) and _enough(scores[YARDSTICK])
+        shown = f"{probability_of_improvement(runs, scores[YARDSTICK]):.0%}" if compared else "–"
         rows.append((iqm(np.concatenate([*runs.values()])), f"{_interval(runs)} | {shown} |", method))
     lines = [f"| `{method}` | {mean:.1%} | {rest}" for mean, rest, method in sorted(rows)[::-1]]
     head = f"**Together** ({', '.join(by_task)}), success, interquartile mean, stratified bootstrap"
@@ -96,8 +96,12 @@ def _row(method: str, runs: Sequence[Result]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _enough(runs: Mapping[str, Sequence[float]]) -> bool:
+    return min(map(len, runs.values())) >= ENOUGH
+
+
 def _interval(runs: Mapping[str, Sequence[float]]) -> str:
-    if min(map(len, runs.values())) < ENOUGH:
+    if not _enough(runs):
         return "–"
     low, high = interval(runs)
     return f"{low:.1%} – {high:.1%}"
