@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,17 +92,26 @@ def histories(out: Path, config: TrainConfig) -> dict[str, Any]:
     """Demonstrations and training of a finished run."""
     shown, trained = rows_of(out / "demos"), rows_of(out / "episodes")
     hz = read_episode(out / "demos" / shown[0].path).header.control_hz
-    wall = dict(series(read_metrics(out), "wall_s")) if (out / "metrics.jsonl").exists() else {}
-    ends, done = [], 0
-    for row in trained:
-        done += row.steps
-        ends.append(wall.get(done, float("nan")))
-    kept = all(end == end for end in ends)
-    training = history(trained, hz, config.person, tuple(ends) if kept else ())
+    metrics = read_metrics(out) if (out / "metrics.jsonl").exists() else []
+    training = history(trained, hz, config.person, ends(trained, series(metrics, "wall_s")))
     return {
         "demos": history(shown, hz, watched=True).saved(),
         "training": replace(training, watched_steps=config.watched_steps).saved(),
     }
+
+
+def ends(rows: Sequence[EpisodeRow], wall_s: Iterable[tuple[int | float, float]]) -> tuple[float, ...]:
+    """When each episode ended, by the wall times known after so many steps. An episode that the end of the run broke
+    off has none and ends with the one before it; () where another one's is not known."""
+    known, done = dict(wall_s), 0
+    found: list[float] = []
+    for row in rows:
+        done += row.steps
+        if done in known:
+            found.append(known[done])
+    if found and len(found) == len(rows) - 1 and not rows[-1].complete:
+        found.append(found[-1])
+    return tuple(found) if len(found) == len(rows) else ()
 
 
 def rows_of(folder: Path) -> list[EpisodeRow]:

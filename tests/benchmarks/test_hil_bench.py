@@ -15,7 +15,7 @@ from benchmarks import page as results_page
 from benchmarks.hil_bench import methods, page, robustness, statistics
 from benchmarks.hil_bench.command import HilBench
 from benchmarks.hil_bench.outside import Meter, OutOfSteps
-from benchmarks.hil_bench.run import Run, lay_out_demos, rows_of
+from benchmarks.hil_bench.run import Run, ends, lay_out_demos, rows_of
 from benchmarks.hil_bench.score import WINDOW, History, attention, pareto, sustained
 from benchmarks.hil_bench.tasks import FITTED, LEVELS, TASKS, BenchTask, people_name, person_of
 from benchmarks.runs import SHARED, share
@@ -24,6 +24,7 @@ from robot_rl.cli import parse
 from robot_rl.config import CloningConfig, to_dict
 from robot_rl.demonstrations import collect_demos
 from robot_rl.episodes import EpisodeStore, load_demos
+from robot_rl.manifest import EpisodeRow
 from robot_rl.policy import load_policy
 from robot_rl.presets import PRESETS, preset
 from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout
@@ -195,6 +196,16 @@ def test_methods_are_presets_whose_options_the_demo_takes() -> None:
         assert command.config.learner.width == 64, name
         if method.options:
             assert to_dict(command.config) != to_dict(PRESETS[method.preset])
+
+
+def test_an_episode_that_the_end_broke_off_costs_no_wall_time() -> None:
+    def row(steps: int, complete: bool = True) -> EpisodeRow:
+        return EpisodeRow("", "", 0, 0, "toy", 0, "", steps, False, (), 0.0, "online", complete, "")
+
+    whole, known = [row(10), row(30)], [(10, 2.5), (40, 9.0)]
+    assert ends(whole, known) == (2.5, 9.0)
+    assert ends([*whole, row(7, complete=False)], known) == (2.5, 9.0, 9.0)
+    assert ends([*whole, row(7)], known) == ends([row(5), *whole], known) == ends(whole, []) == ends([], []) == ()
 
 
 class Driven(gymnasium.Wrapper[Any, Any, Any, Any]):
