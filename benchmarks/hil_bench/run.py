@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +102,12 @@ def histories(out: Path, config: TrainConfig) -> dict[str, Any]:
 
 
 def ends(rows: Sequence[EpisodeRow], wall_s: Iterable[tuple[int | float, float]]) -> tuple[float, ...]:
-    """When each episode ended, by the wall times known after so many steps. An episode that the end of the run broke
-    off has none and ends with the one before it; () where another one's is not known."""
-    known, done = dict(wall_s), 0
-    found: list[float] = []
-    for row in rows:
-        done += row.steps
-        if done in known:
-            found.append(known[done])
-    if found and len(found) == len(rows) - 1 and not rows[-1].complete:
-        found.append(found[-1])
-    return tuple(found) if len(found) == len(rows) else ()
+    """When each episode ended, by the wall times known after so many steps; () where one is not known. An episode that
+    the end of the run broke off has none: it ends with the one before it."""
+    known, done = dict(wall_s), list(accumulate(row.steps for row in rows))
+    if len(rows) > 1 and not rows[-1].complete:
+        done[-1] = done[-2]
+    return tuple(known[n] for n in done) if all(n in known for n in done) else ()
 
 
 def rows_of(folder: Path) -> list[EpisodeRow]:

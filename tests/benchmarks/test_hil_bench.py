@@ -205,6 +205,7 @@ def test_an_episode_that_the_end_broke_off_costs_no_wall_time() -> None:
     whole, known = [row(10), row(30)], [(10, 2.5), (40, 9.0)]
     assert ends(whole, known) == (2.5, 9.0)
     assert ends([*whole, row(7, complete=False)], known) == (2.5, 9.0, 9.0)
+    assert ends([row(5), *whole, row(7, complete=False)], [*known, (52, 9.5)]) == ()
     assert ends([*whole, row(7)], known) == ends([row(5), *whole], known) == ends(whole, []) == ends([], []) == ()
 
 
