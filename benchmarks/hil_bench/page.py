@@ -21,7 +21,7 @@ ENOUGH = 3
 """Runs of a task from which on an interval says something: one run has none at all."""
 COLUMNS = (
     "method", "success, median", "every seed", "IQM (95 %)", "cycle", "hands", "eyes", "steps to 90 %", "steps to 95 %",
-    "robot to 90 %", "attention to 90 %",
+    "robot to 90 %", "wall to 90 %", "attention to 90 %",
 )  # fmt: skip
 HEAD = f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|"
 Result = Mapping[str, Any]
@@ -91,6 +91,7 @@ def _row(method: str, runs: Sequence[Result]) -> str:
         _reach([None if r is None else float(r.env_steps) for r in at_90], "{:,.0f}"),
         _reach([None if r is None else float(r.env_steps) for r in at_95], "{:,.0f}"),
         _reach([None if r is None else r.robot_s / 60.0 for r in at_90], "{:.0f} min"),
+        _wall(at_90),
         _reach([None if r is None else r.attention.total_s for r in at_90], "{:.0f} s"),
     ]
     return f"| {' | '.join(cells)} |"
@@ -114,6 +115,13 @@ def _reach(values: Sequence[float | None], form: str) -> str:
     there = sum(value is not None for value in values)
     share = "" if there == len(values) else f" ({there} of {len(values)})"
     return ("–" if middle == float("inf") else form.format(middle)) + share
+
+
+def _wall(reached: Sequence[Reached | None]) -> str:
+    """The median of those who got there, and of how many runs it is known; older results did not keep it."""
+    known = [run.wall_s / 60.0 for run in reached if run is not None and run.wall_s is not None]
+    share = "" if len(known) == len(reached) else f" ({len(known)} of {len(reached)})"
+    return (f"{median_of.median(known):.0f} min" if known else "–") + share
 
 
 def picture(results: Sequence[Result], path: Path) -> None:

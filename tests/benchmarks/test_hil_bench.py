@@ -269,6 +269,23 @@ def test_the_table_shows_every_seed_the_better_method_first() -> None:
     assert "`ours`" in together and "`theirs`" not in together, "theirs was not run on all of them"
 
 
+def test_wall_time_is_the_median_of_the_runs_that_kept_it() -> None:
+    def lasting(seed: int, pace_s: float) -> dict[str, Any]:
+        kept = training("-" + "+" * 25, wall_s=tuple(pace_s * n for n in range(1, 27)))
+        return {**result("ours", seed, 0.9), "training": kept.saved()}
+
+    column = page.COLUMNS.index("wall to 90 %")
+
+    def shown(*runs: dict[str, Any]) -> str:
+        row = next(line for line in page.table(runs).splitlines() if line.startswith("| `ours` |"))
+        return row.split(" | ")[column].strip("| ")
+
+    fast, slow, unkept, never = lasting(0, 30.0), lasting(1, 90.0), result("ours", 2, 0.9), result("ours", 3, 0.1)
+    assert shown(fast) == "10 min", "with the twentieth of the last twenty"
+    assert shown(fast, slow) == "20 min"
+    assert shown(fast, unkept, never) == "10 min (1 of 3)" and shown(unkept, never) == "– (0 of 2)"
+
+
 def test_three_runs_have_an_interval() -> None:
     text = page.table([*RESULTS[:2], result("ours", 2, 0.8)])
     assert "70.0% 90.0% 80.0% | 80.0% (70.0% – 90.0%) |" in text and "| `ours` | 80.0% | 70.0% – 90.0% |" in text
