@@ -128,6 +128,7 @@ def picture(results: Sequence[Result], path: Path) -> None:
     """A picture a task of attention against success, every run a point, with the front that none beats in both.
     ModuleNotFoundError naming the extra, where matplotlib is not installed."""
     try:
+        from matplotlib import rc_context
         from matplotlib.figure import Figure
         from matplotlib.ticker import LogLocator, NullLocator
     except ModuleNotFoundError:
@@ -150,4 +151,5 @@ def picture(results: Sequence[Result], path: Path) -> None:
         axes.grid(alpha=0.2)
         axes.legend(fontsize=7, frameon=False)
     figure.axes[0].set_ylabel("success, locked out")
-    figure.savefig(path, metadata={"Date": None})
+    with rc_context({"svg.hashsalt": path.stem}):  # the same runs, the same file
+        figure.savefig(path, metadata={"Date": None})
