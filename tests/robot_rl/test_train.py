@@ -79,9 +79,17 @@ def run(out: Path, spec: EnvSpec, config: TrainConfig, shown: list[Episode], see
 
     def watch(row: Mapping[str, float]) -> None:
         if seen is not None and not seen.exists() and row["env_steps"] >= KILLED_AFTER:
-            shutil.copytree(out, seen)
+            shutil.copytree(out, seen, copy_function=copy_as_it_is)
 
     return train(out, spec, config, demos=shown, base=base, seed=3, progress=watch)
+
+
+def copy_as_it_is(source: str, target: str) -> str:
+    """A file; by its new name, if its writer has finished it since the folder was listed."""
+    try:
+        return shutil.copy2(source, target)
+    except FileNotFoundError:
+        return shutil.copy2(source.removesuffix(".part"), target.removesuffix(".part"))
 
 
 def end(out: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
