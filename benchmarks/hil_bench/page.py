@@ -58,13 +58,14 @@ def table(results: Iterable[Result]) -> str:
 
 def overall(by_task: Mapping[str, Mapping[str, Sequence[Result]]]) -> str:
     """Interquartile mean over the tasks that the yardstick was run on (all, where it was on none), of the methods that
-    were run on all of these, and how likely each beats the yardstick, where both have runs enough to say so."""
+    were run on all of these, and how likely each beats the yardstick, where both have runs enough to say so. Tasks
+    count alike: of each a method's first runs, as many as it has of all; else the best known task would be the mean."""
     by_task = {task: methods for task, methods in by_task.items() if YARDSTICK in methods} or by_task
     complete = set.intersection(*(set(methods) for methods in by_task.values()))
-    scores = {
-        method: {task: [success_of(r) for r in methods[method]] for task, methods in by_task.items()}
-        for method in complete
-    }
+    scores = {}
+    for method in complete:
+        least = min(len(methods[method]) for methods in by_task.values())
+        scores[method] = {task: [success_of(r) for r in runs[method][:least]] for task, runs in by_task.items()}
     rows = []
     for method, runs in scores.items():
         compared = method != YARDSTICK and YARDSTICK in scores and _enough(runs) and _enough(scores[YARDSTICK])
@@ -118,10 +119,11 @@ def _reach(values: Sequence[float | None], form: str) -> str:
 
 
 def _wall(reached: Sequence[Reached | None]) -> str:
-    """The median of those who got there, and of how many runs it is known; older results did not keep it."""
-    known = [run.wall_s / 60.0 for run in reached if run is not None and run.wall_s is not None]
-    share = "" if len(known) == len(reached) else f" ({len(known)} of {len(reached)})"
-    return (f"{median_of.median(known):.0f} min" if known else "–") + share
+    """As :func:`_reach`, of the runs that kept their wall times; results before 2026-11-30 did not."""
+    kept = [run and run.wall_s for run in reached if run is None or run.wall_s is not None]
+    shown = _reach([None if wall_s is None else wall_s / 60.0 for wall_s in kept], "{:.0f} min") if kept else "–"
+    missing = len(reached) - len(kept)
+    return f"{shown}, {missing} not kept" if missing else shown
 
 
 def picture(results: Sequence[Result], path: Path) -> None:

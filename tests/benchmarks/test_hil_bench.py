@@ -282,8 +282,14 @@ def test_wall_time_is_the_median_of_the_runs_that_kept_it() -> None:
 
     fast, slow, unkept, never = lasting(0, 30.0), lasting(1, 90.0), result("ours", 2, 0.9), result("ours", 3, 0.1)
     assert shown(fast) == "10 min", "with the twentieth of the last twenty"
-    assert shown(fast, slow) == "20 min"
-    assert shown(fast, unkept, never) == "10 min (1 of 3)" and shown(unkept, never) == "– (0 of 2)"
+    assert shown(fast, slow, never) == "30 min (2 of 3)" and shown(fast, never, never) == "– (1 of 3)", "never is longest"
+    assert shown(fast, unkept, never) == "10 min (1 of 2), 1 not kept" and shown(unkept) == "–, 1 not kept"
+
+
+def test_together_a_task_with_many_runs_counts_no_more_than_one_with_few() -> None:
+    many = [result("hil_serl", seed, 1.0) for seed in range(5)]
+    text = page.table([*many, result("hil_serl", 0, 0.6, "pick_cube")])
+    assert "| `hil_serl` | 80.0% | – | – |" in text
 
 
 def test_three_runs_have_an_interval() -> None:
