@@ -282,7 +282,7 @@ def test_wall_time_is_the_median_of_the_runs_that_kept_it() -> None:
 
     fast, slow, unkept, never = lasting(0, 30.0), lasting(1, 90.0), result("ours", 2, 0.9), result("ours", 3, 0.1)
     assert shown(fast) == "10 min", "with the twentieth of the last twenty"
-    assert shown(fast, slow, never) == "30 min (2 of 3)" and shown(fast, never, never) == "– (1 of 3)", "never is longest"
+    assert shown(fast, slow, never) == "30 min (2 of 3)" and shown(fast, never, never) == "– (1 of 3)", "never: longest"
     assert shown(fast, unkept, never) == "10 min (1 of 2), 1 not kept" and shown(unkept) == "–, 1 not kept"
 
 
