@@ -60,8 +60,9 @@ class Batch(Generic[Array]):
     """What multiplies the bootstrap value: γ^k, or 0 after termination."""
     next_observation: dict[str, Array]
     next_base_action: Array
-    human: Array
-    """bool (n,): a person drove the step, demonstrating, or correcting with a hand that did not rest."""
+    shown: Array
+    """bool (n,): an example to imitate: a person drove the step, demonstrating, or correcting with a hand that did not
+    rest, or it is drawn as a success of the policy's own."""
 
     def __len__(self) -> int:
         return len(self.reward)  # type: ignore[arg-type]

@@ -147,8 +147,8 @@ class LearnerConfig:
     prior_fraction: float = 0.5
     """Share of each batch from demonstrations and interventions."""
     own_successes: bool = False
-    """Episodes that succeeded with nobody's help have a part of that share, step for step. What a success classifier
-    wrongly calls one is an example then, too."""
+    """Episodes that succeeded with nobody's help have a part of that share, step for step, and are imitated as what a
+    person shows is. What a success classifier wrongly calls one is an example then, too."""
     demos_online: bool = False
     """Demonstrations go into the online buffer, as if they had just been collected (RLIF), and not into the prior."""
     replay_capacity: int = 200_000

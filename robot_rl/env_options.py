@@ -18,6 +18,9 @@ class EnvOptions:
     """Of frame ``base``: a point of the cell where the hand works, m in base axes."""
     tracked: bool = True
     """Observe the task's own features (a tracker's); False where cameras must tell."""
+    fine_tracked: bool = False
+    """Observe too where each tracked thing is in the task frame, squashed as the hand's pose is: a hand that holds it
+    askew must bring it to the task, and not itself. In frame ``task`` alone."""
     memory_s: tuple[float, ...] = (0.5, 2.0)
     """Time constants of slow averages of pose and wrench in the observation; () for none."""
     previous_action: bool = False
@@ -35,3 +38,11 @@ class EnvOptions:
     """False goes on to the step limit: to record what success looks like."""
     classifier: str | None = None
     """Folder of a success classifier, which then says when an episode has succeeded."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where options contradict each other."""
+        if self.fine_tracked and not (self.tracked and self.frame == "task"):
+            raise ValueError(
+                f"fine_tracked tells where tracked things are in the task frame: it needs frame 'task' and tracked, "
+                f"and got frame '{self.frame}' and tracked={self.tracked}"
+            )

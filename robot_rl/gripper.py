@@ -92,11 +92,11 @@ class GripperCritic(nn.Module):
         following: Context,
         best: Tensor,
         change_penalty: float,
-        human: Tensor,
+        shown: Tensor,
     ) -> Tensor:
         """Double DQN (arXiv 1509.06461): the online heads choose (``best``, of :meth:`greedy`), the target heads value.
         The penalty on a change counts in this critic alone, and on every update. With a margin, what a person chose
-        (rows of ``human``) is also to be worth more than the rest by that much (DQfD, arXiv 1704.03732, eq. 3)."""
+        (rows of ``shown``) is also to be worth more than the rest by that much (DQfD, arXiv 1704.03732, eq. 3)."""
         choice = self.space.choice(context.features, action[:, -1])
         with torch.no_grad():
             value = self.target(self._inputs(following)).min(0).values.gather(-1, best[:, None])[:, 0]
@@ -104,13 +104,13 @@ class GripperCritic(nn.Module):
         values = self.online(self._inputs(context))
         q = values.gather(-1, choice.expand(2, -1)[..., None])[..., 0]
         loss = ((q - wanted) ** 2).mean()
-        return loss if self.margin == 0.0 else loss + self._margin_loss(context, values, q, choice, human)
+        return loss if self.margin == 0.0 else loss + self._margin_loss(context, values, q, choice, shown)
 
-    def _margin_loss(self, context: Context, values: Tensor, q: Tensor, choice: Tensor, human: Tensor) -> Tensor:
+    def _margin_loss(self, context: Context, values: Tensor, q: Tensor, choice: Tensor, shown: Tensor) -> Tensor:
         """By how much any other choice falls short of being worth less, by the margin, than what a person chose."""
         rivals = values + self.margin * (1.0 - nn.functional.one_hot(choice, 3))
         best = rivals.masked_fill(self.space.forbidden(context.features), -torch.inf).amax(-1)
-        return masked_mean((best - q).mean(0), human)
+        return masked_mean((best - q).mean(0), shown)
 
     def _inputs(self, context: Context) -> Tensor:
         if self.base_bonus is None:

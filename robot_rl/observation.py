@@ -20,6 +20,8 @@ GRIPPER_SCALE_M = 0.08
 COMMANDED_GRIPPER = "commanded_gripper"
 """The observation's entry that says what the gripper was last told: -1 close, +1 open."""
 AXES = ("x", "y", "z", "rx", "ry", "rz")
+PLACE = ("_x", "_y", "_z", "_yaw")
+"""Endings of the features that tell where a tracked thing is from the hand."""
 
 
 class StateVector:
@@ -27,7 +29,13 @@ class StateVector:
     averages of pose and wrench (what a single observation does not tell, such as a hole that is not where it was
     estimated, shows in how the contact felt a moment ago)."""
 
-    def __init__(self, spec: TaskSpec, memory_s: Sequence[float] = (), previous_action: bool = False):
+    def __init__(
+        self,
+        spec: TaskSpec,
+        memory_s: Sequence[float] = (),
+        previous_action: bool = False,
+        fine_tracked: bool = False,
+    ):
         self.spec, self.previous_action = spec, previous_action
         self._decay = np.array([[np.exp(-1.0 / (spec.control_hz * tau))] for tau in memory_s])
         self._memory: np.ndarray | None = None
@@ -36,7 +44,10 @@ class StateVector:
         names += [COMMANDED_GRIPPER, "gripper_width"] if spec.gripper else []
         for tau in memory_s:
             names += [f"{group}_change_{tau:g}s_{axis}" for group in ("pose", "wrench") for axis in AXES]
-        self.names: tuple[str, ...] = (*names, *spec.feature_names)
+        things = _tracked(spec.feature_names) if fine_tracked else {}
+        self._tracked = list(things.values())
+        fine = [f"fine_{thing}{entry}" for thing in things for entry in PLACE]
+        self.names: tuple[str, ...] = (*names, *spec.feature_names, *fine)
 
     def reset(self) -> None:
         """Forget the last episode."""
@@ -76,13 +87,24 @@ class StateVector:
             parts.append(np.array([executed_action[6], arm.gripper_width_m / GRIPPER_SCALE_M]))
         if len(self._decay):
             parts.append(np.tanh(self._change(np.concatenate([fine, wrench]))).ravel())
-        return np.concatenate([*parts, features]).astype(np.float32)
+        parts.append(features)
+        for entries in self._tracked:
+            *offset, turn = features[entries]
+            place = position + spec.position_scale_m * np.array(offset)
+            parts.append(np.tanh([*(place / FINE_M), (rotation[2] + ROTATION_SCALE_RAD * turn) / FINE_RAD]))
+        return np.concatenate(parts).astype(np.float32)
 
     def _change(self, now: np.ndarray) -> np.ndarray:
         """``now`` less its slow averages: (averages, 12)."""
         before = np.tile(now, (len(self._decay), 1)) if self._memory is None else self._memory
         self._memory = self._decay * before + (1.0 - self._decay) * now
         return now - self._memory
+
+
+def _tracked(names: Sequence[str]) -> dict[str, list[int]]:
+    """The things whose place from the hand is among ``names``, and where: ``cube_x``, ``_y``, ``_z``, ``_yaw``."""
+    things = [name.removesuffix("_x") for name in names if name.endswith("_x")]
+    return {t: [names.index(t + e) for e in PLACE] for t in things if all(t + e in names for e in PLACE)}
 
 
 def rotate6(quat: Quaternion, vector: Vector6) -> Vector6:

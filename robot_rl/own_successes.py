@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hardware.interfaces import Source
@@ -34,8 +36,9 @@ class OwnSuccesses:
         return rng.choice(slots, count)
 
     def gather(self, slots: np.ndarray, returns: Returns) -> Batch[Stored]:
-        """As the buffer does."""
-        return self._buffer.gather(slots, returns)
+        """As the buffer does, all of it to be imitated."""
+        batch = self._buffer.gather(slots, returns)
+        return replace(batch, shown=np.ones_like(batch.shown))
 
     def _serials(self) -> np.ndarray:
         """Of the steps that can be drawn now: the ring may have come round since they were found."""

@@ -191,7 +191,7 @@ class ReplayBuffer:
             discount=discount,
             next_observation={name: _rows(array, at) for name, array in self.observation.items()},
             next_base_action=self.base_action[at],
-            human=(source == Source.DEMO) | (source == Source.HUMAN) & moves(action),
+            shown=(source == Source.DEMO) | (source == Source.HUMAN) & moves(action),
         )
 
     # -- persistence -------------------------------------------------------------------------------------------------

@@ -183,13 +183,13 @@ class RLPD(nn.Module):
                 following = self._context(batch.next_observation, batch.next_base_action, shift=True)
             metrics = self._update_critics(now, batch, following)
             now = replace(now, features=now.features.detach())
-            return metrics | self._update_actor(now, batch.action, batch.human) if train_actor else metrics
+            return metrics | self._update_actor(now, batch.action, batch.shown) if train_actor else metrics
 
     def _update_critics(self, now: Context, batch: Batch[Tensor], following: Context) -> Metrics:
         """One TD step of the critics, the gripper's too."""
         noise = self.actor.draw(len(batch.action), self.generator)
         heads = torch.randperm(self.config.critics, generator=self.generator, device=self.device)
-        told = (batch.action, batch.reward, batch.discount, batch.human)
+        told = (batch.action, batch.reward, batch.discount, batch.shown)
         loss, metrics = self._critic_loss(now, *told, following, noise, heads[: self.config.target_subset])
         valued = ("critic",) if self.gripper is None else ("critic", "gripper")
         _descend(loss, *(self.optimizers[name] for name in valued))
@@ -203,7 +203,7 @@ class RLPD(nn.Module):
         action: Tensor,
         reward: Tensor,
         discount: Tensor,
-        human: Tensor,
+        shown: Tensor,
         following: Context,
         noise: Tensor,
         heads: Tensor,
@@ -228,13 +228,13 @@ class RLPD(nn.Module):
             return loss, metrics
         seen = Context(now.features.detach(), now.base_action, now.decode)  # the encoder learns from the critics alone
         penalty = self.config.gripper_change_penalty
-        gripper_loss = self.gripper.loss(seen, action, reward, discount, following, best, penalty, human)
+        gripper_loss = self.gripper.loss(seen, action, reward, discount, following, best, penalty, shown)
         return loss + gripper_loss, metrics | {"gripper_loss": gripper_loss.detach()}
 
-    def _update_actor(self, now: Context, executed: Tensor, human: Tensor) -> Metrics:
+    def _update_actor(self, now: Context, executed: Tensor, shown: Tensor) -> Metrics:
         noises = [self.actor.draw(len(executed), self.generator) for _ in range(self.actor.loss_draws)]
         self.critic.requires_grad_(False)
-        loss, metrics = self._actor_loss(now, executed, human, noises)
+        loss, metrics = self._actor_loss(now, executed, shown, noises)
         self.critic.requires_grad_(True)
         _descend(loss, self.optimizers["actor"])
         # Weights averaged over the last updates act more steadily than the newest (arXiv 1803.05407).
@@ -242,7 +242,7 @@ class RLPD(nn.Module):
         return metrics
 
     def actor_loss(
-        self, now: Context, executed: Tensor, human: Tensor, noises: Sequence[Tensor]
+        self, now: Context, executed: Tensor, shown: Tensor, noises: Sequence[Tensor]
     ) -> tuple[Tensor, Metrics]:
         """What the head makes of the critics' mean, and the imitation of what the person did."""
         choice = None if self.gripper is None else self.gripper.greedy(now)
@@ -252,7 +252,7 @@ class RLPD(nn.Module):
 
         loss, metrics = self.actor.loss(now, value, noises)
         if self.config.imitation_weight > 0:
-            error, more = self._imitation(now, executed, human)
+            error, more = self._imitation(now, executed, shown)
             loss, metrics = loss + self.config.imitation_weight * error, metrics | more
         return loss, metrics
 
@@ -262,7 +262,7 @@ class RLPD(nn.Module):
     def clone(self, shown: Batch[Stored]) -> Tensor:
         """One behaviour-cloning step of the actor (the gripper's choice is left to its critic); returns the loss."""
         batch = shown.map(self.compute.tensor)
-        now, everything = self._context(batch.observation, batch.base_action), torch.ones_like(batch.human)
+        now, everything = self._context(batch.observation, batch.base_action), torch.ones_like(batch.shown)
         error, _ = self._imitation(now, batch.action, everything)
         _descend(error / self.arm_dim, self.optimizers["actor"])
         self.average_actor.load_state_dict(self.actor.state_dict())

@@ -10,10 +10,9 @@ from typing import Any
 
 from benchmarks.hil_bench.tasks import TASKS
 from hardware.interfaces import ResetError
-from robot_rl.command import task_id
 from robot_rl.evaluate import EvaluationProcesses
 from robot_rl.policy import load_policy
-from robot_rl.rollout import EVALUATION_SEEDS, EnvSpec, Rollout
+from robot_rl.rollout import EVALUATION_SEEDS, Rollout
 
 CHANGES: dict[str, dict[str, Any]] = {
     "as trained": {},
@@ -42,14 +41,14 @@ def changes_of(task: str) -> dict[str, dict[str, Any]]:
 
 def success_in(changes: Mapping[str, Any], policy: Path, task: str, seed: int, episodes: int) -> float:
     """Share of ``episodes`` of the test that ``policy`` does by itself in the changed twin."""
-    return EvaluationProcesses(policy, EnvSpec(task_id(task), changes), episodes, seed, workers=1).result().success
+    return EvaluationProcesses(policy, TASKS[task].spec(**changes), episodes, seed, workers=1).result().success
 
 
 def success_later(policy: Path, task: str, seed: int, episodes: int, worked_s: float = WORKED_S) -> float:
     """Share of ``episodes`` that ``policy`` does by itself after ``worked_s`` of robot time without a stop. Nothing is
     placed anew: the arm drives to each start, and what it left stays there, unless an operator can put it back. 0 where
     the guard stops the arm on its way to a start: it works no further by itself."""
-    spec = EnvSpec(task_id(task), {"reset": "scripted"})
+    spec = TASKS[task].spec(reset="scripted")
     acting, _ = load_policy(policy)
     env = spec.make()
     try:

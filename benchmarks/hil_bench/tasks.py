@@ -18,6 +18,8 @@ from sim.skill import Skill
 if TYPE_CHECKING:
     from robot_rl.rollout import EnvSpec
 
+SEEN = {"fine_tracked": True}
+"""Options of every environment of ours, whatever learns: what a tracker follows is seen in the task frame too."""
 DEMOS = 20
 """Of a run; as ``robot-rl demo`` has it."""
 TUNING_SEEDS = 100
@@ -46,7 +48,7 @@ class BenchTask:
         """How to make it; without a person nobody is there."""
         from robot_rl.rollout import EnvSpec  # torch, which `--help` does without
 
-        return EnvSpec(self.env or task_id(self.name), kwargs)
+        return EnvSpec(self.env, kwargs) if self.env else EnvSpec(task_id(self.name), SEEN | kwargs)
 
 
 TASKS = {

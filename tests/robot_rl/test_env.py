@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
 from hardware.cell import load_cell
 from hardware.fakes import POINTING_DOWN, FakeArm, FakeClock
-from hardware.geometry import pose_add, pose_delta
+from hardware.geometry import pose_add, pose_delta, quat_inverse, quat_multiply, quat_rotate, rotvec_from_quat
 from hardware.interfaces import Gripper, GuardMode, NoTeleop, ResetPlan, Source, TeleopSample
 from hardware.local_robot import LocalRobot
 from robot_rl.env import EnvOptions, RobotEnv
+from robot_rl.observation import PLACE
 from robot_rl.task import TaskSpec
 from tests.hardware.rig import fake_cell
 
@@ -85,6 +88,40 @@ def test_state_has_a_name_for_every_entry():
             observation, _ = env.reset(seed=0)
             assert observation["state"].shape == (len(env.state_names),) == env.observation_space["state"].shape
             assert len(set(env.state_names)) == len(env.state_names)
+
+
+def test_a_tracked_thing_is_seen_in_the_task_frame_too_where_millimetres_count():
+    class Tracking(AboveTable):
+        """A tracker has a lid some millimetres and 0.02 rad off the task frame; of the box it has no place."""
+
+        place = (0.002, -0.003, 0.001, 0.02)
+
+        def __init__(self):
+            super().__init__()
+            names = ("lid_x", "lid_y", "lid_z", "lid_yaw", "box_x", "box_y")
+            self.spec = replace(self.spec, feature_names=names, position_scale_m=0.1)
+
+        def features(self, observation):
+            hand, axes = observation.arm.T_base_ee, quat_inverse(self.task_frame.quat_xyzw)
+            away = np.array(hand.position_m) - np.array(self.task_frame.position_m)
+            offset = np.array(self.place[:3]) - np.array(quat_rotate(axes, tuple(away)))
+            turn = rotvec_from_quat(quat_multiply(axes, hand.quat_xyzw))[2]
+            return np.array([*offset / 0.1, (self.place[3] - turn) / 0.2, 0.5, 0.5], np.float32)
+
+    env = make_env(Tracking(), fine_tracked=True)
+    names, expected = env.state_names, np.tanh(np.array(Tracking.place) / (0.005, 0.005, 0.005, 0.05))
+    assert [n for n in names if n.startswith("fine_") and "pose" not in n] == [f"fine_lid{e}" for e in PLACE]
+    first, _ = env.reset(seed=0)
+    for _ in range(5):
+        seen, *_ = env.step(act(env, 0.8, -0.6, 0.4, 0.0, 0.0, 0.9))
+    at = names.index("fine_lid_x")
+    assert np.abs(seen["state"][:6] - first["state"][:6]).max() > 0.1, "the hand has moved, and turned"
+    assert first["state"][at : at + 4] == pytest.approx(expected, abs=1e-4)
+    assert seen["state"][at : at + 4] == pytest.approx(expected, abs=1e-4)
+    assert "fine_lid_x" not in make_env(Tracking()).state_names
+    for other in ({"frame": "base"}, {"tracked": False}):
+        with pytest.raises(ValueError, match="needs frame 'task' and tracked"):
+            make_env(Tracking(), fine_tracked=True, **other)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.02])

@@ -60,7 +60,7 @@ def test_every_step_goes_online_and_every_corrected_step_into_both():
     at, following = batch.observation["state"][:, 0], batch.next_observation["state"][:, 0]
     assert at.tolist() == [102, 103, 104, 107, 203, 204]
     assert following.tolist() == [103, 104, 105, 108, 204, 205], "a correction's last step leads to what followed it"
-    assert batch.human.all()
+    assert batch.shown.all()
 
 
 def test_a_discarded_episode_is_forgotten_with_its_corrections():

@@ -99,6 +99,9 @@ def test_own_successes_are_not_those_that_took_their_slots():
     buffer.finish(step.id, whole.final_observation)
     own.refresh()
     assert own.steps == 5
+    slots, returns = own.draw(np.random.default_rng(0), 8), Returns(0.9, 1, RewardWeights())
+    assert own.gather(slots, returns).shown.all(), "an example, like a person's"
+    assert not buffer.gather(slots, returns).shown.any()
     for step in make_episode(1, [Source.POLICY] * 9, True).steps:  # under way: it writes over three steps of the first
         buffer.add(step)
     assert own.steps == 2
@@ -175,7 +178,7 @@ def test_takeover_label_falls_on_the_policy_step_before(sources, labels):
 def test_a_correction_in_which_the_hand_rests_shows_nothing(source, shown):
     buffer = ReplayBuffer(50, LAYOUT, 2)
     buffer.add_episode(make_episode(0, [source] * 3, True))  # its first action is 0
-    assert buffer.gather(np.arange(3), Returns(0.9, 1, RewardWeights())).human.tolist() == shown
+    assert buffer.gather(np.arange(3), Returns(0.9, 1, RewardWeights())).shown.tolist() == shown
 
 
 def test_mixture_keeps_its_fractions_and_lends_the_share_of_an_empty_buffer():
@@ -185,7 +188,7 @@ def test_mixture_keeps_its_fractions_and_lends_the_share_of_an_empty_buffer():
     assert len(next(Mixture((full, empty), (0.5, 0.5)).sample(rng, 8, Returns(0.9, 1, RewardWeights())))) == 8
     empty.add_episode(make_episode(2, [Source.DEMO] * 6, True))
     for batch in Mixture((full, empty), (0.25, 0.75)).sample(rng, 8, Returns(0.9, 1, RewardWeights()), parts=3):
-        assert batch.human.sum() == 6 and len(batch) == 8
+        assert batch.shown.sum() == 6 and len(batch) == 8
 
 
 def test_a_forgotten_episode_is_never_sampled_nor_are_others_touched():

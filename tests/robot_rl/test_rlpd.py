@@ -167,7 +167,7 @@ def test_actor_update_leaves_the_critic_untouched():
     before = [p.detach().clone() for p in agent.critic.parameters()]
     placed = batch.map(agent.compute.tensor)
     now = agent._context(placed.observation, placed.base_action)
-    agent._update_actor(now, placed.action, placed.human)
+    agent._update_actor(now, placed.action, placed.shown)
     assert all(torch.equal(a, b) for a, b in zip(agent.critic.parameters(), before, strict=True))
     assert all(p.grad is None or p.requires_grad for p in agent.critic.parameters())
 
@@ -245,7 +245,7 @@ def test_imitation_follows_the_person_and_nobody_else():
         person = rng.random(64) < 0.5
         state = np.where(person, 1.0, -1.0)[:, None]
         batch = make_batch(state, np.full((64, 1), 0.6), np.zeros(64), np.zeros(64), state)
-        agent.update([dataclasses.replace(batch, human=person)])
+        agent.update([dataclasses.replace(batch, shown=person)])
     shown = agent.act({"state": np.ones(1, np.float32)}, deterministic=True)[0]
     assert shown == pytest.approx(0.6, abs=0.1)
     own = agent.act({"state": -np.ones(1, np.float32)}, deterministic=True)[0]
@@ -264,7 +264,7 @@ def test_with_a_margin_the_gripper_does_as_people_did_where_nothing_is_paid_yet(
             state[:, 0] = np.where(human, -np.abs(state[:, 0]), np.abs(state[:, 0]))
             action = np.concatenate([rng.uniform(-1, 1, (64, 2)), np.where(human, -1.0, 1.0)[:, None]], 1)
             batch = make_batch(state, action, (~human).astype(float), np.zeros(64), state)
-            agent.update([dataclasses.replace(batch, human=human)] * 2)
+            agent.update([dataclasses.replace(batch, shown=human)] * 2)
         held = [np.array([x, -1.0], np.float32) for x in np.linspace(-1.0, -0.2, 20)]
         return float(np.mean([agent.act({"state": state}, True)[2] > 0 for state in held]))
 

@@ -72,7 +72,7 @@ def test_the_critic_alone_trains_the_encoder_and_trains_all_of_it(encoder, actor
     placed = batch.map(agent.compute.tensor)
     now = agent._context(placed.observation, placed.base_action)
     now = replace(now, features=now.features.detach())
-    agent._update_actor(now, placed.action, torch.ones_like(placed.human))
+    agent._update_actor(now, placed.action, torch.ones_like(placed.shown))
     assert all(torch.equal(p, trained[name]) for name, p in agent.vision.named_parameters())
 
 
