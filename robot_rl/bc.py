@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -14,11 +14,11 @@ from robot_rl.cloned_policy import ClonedPolicy, Stage
 from robot_rl.cloning_config import CloningConfig
 from robot_rl.fitting import fit
 from robot_rl.flow import FlowPolicy
-from robot_rl.perceptrons import EnsemblePolicy, MlpPolicy
+from robot_rl.perceptrons import EnsemblePolicy, MlpPolicy, PerceptronPolicy
 from robot_rl.shown import Shown, shown_in
 from robot_rl.types import Episode
 
-ARCHITECTURES: dict[str, Callable[..., ClonedPolicy]] = {
+ARCHITECTURES: dict[str, type[ClonedPolicy]] = {
     "mlp": MlpPolicy,
     "ensemble": EnsemblePolicy,
     "act": ActPolicy,
@@ -30,9 +30,11 @@ def make_cloned_policy(
     config: CloningConfig, state_dim: int, action_dim: int, gripper_index: int | None = None, seed: int = 0
 ) -> ClonedPolicy:
     """An untrained policy of ``config.arch``. ``seed`` is that of its weights, and no other generator is touched.
-    Raises ValueError for an unknown architecture."""
+    Raises ValueError for an unknown architecture, and for one that cannot do what ``config`` asks."""
     if config.arch not in ARCHITECTURES:
         raise ValueError(f"no architecture '{config.arch}' to clone into: there are {', '.join(ARCHITECTURES)}")
+    if config.feel and not issubclass(ARCHITECTURES[config.arch], PerceptronPolicy):
+        raise ValueError(f"--cloning.feel is {config.feel}, but chunks of '{config.arch}' do not feel around: give 0")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ARCHITECTURES[config.arch](config, state_dim, action_dim, gripper_index)

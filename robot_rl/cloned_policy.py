@@ -92,8 +92,10 @@ class ClonedPolicy(nn.Module, ABC):
     def version(self) -> str:
         """16 hex digits over weights, frozen statistics and settings: equal exactly where the behaviour is."""
         settings = asdict(self.config)
-        if self.config.arch != "ensemble":  # Versions from before there were ensembles must stay: runs go on over them.
+        if self.config.arch != "ensemble":  # Versions from before a setting must stay: runs go on over them.
             del settings["ensemble"]
+        if self.config.feel == 0.0:
+            del settings["feel"]
         text = to_json(settings) + weights_version(self)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -96,6 +96,9 @@ class CloningConfig:
     """Noise on observations, as a share of each entry's standard deviation over the demonstrations."""
     validation_fraction: float = 0.1
     """Share of episodes held out to choose the best weights."""
+    feel: float = 0.0
+    """Share of a full step with which ``mlp`` and ``ensemble`` feel around in a circle while the hand presses with more
+    than 1 N; 0 for not at all."""
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
     """The ensemble's sizes."""
     chunk: ChunkConfig = field(default_factory=ChunkConfig)

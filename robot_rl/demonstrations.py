@@ -14,6 +14,7 @@ from robot_rl.cloned_policy import ClonedPolicy
 from robot_rl.cloning_config import CloningConfig
 from robot_rl.env import RobotEnv
 from robot_rl.episodes import EpisodeStore, load_demos
+from robot_rl.feeling import require_wrench
 from robot_rl.foreign import ForeignEnv
 from robot_rl.peoples_code import load_callable
 from robot_rl.policy import Interface, Policy, load_policy, save_policy
@@ -107,8 +108,10 @@ def require_entries(demos: list[Episode], shapes: Mapping[str, tuple[int, ...]],
 
 
 def clone_base(folder: Path, spec: EnvSpec, config: CloningConfig, demos: list[Episode], seed: int) -> ClonedPolicy:
-    """The behaviour-cloned base of ``demos`` for the environment of ``spec``: see :func:`clone_for`."""
+    """The behaviour-cloned base of ``demos`` for the environment of ``spec``: see :func:`clone_for`. Raises ValueError
+    where it has not what ``config`` needs."""
     env = spec.make()
+    require_wrench(config.feel, isinstance(env, ForeignEnv))
     interface = Interface.of(env)
     env.close()
     return clone_for(folder, interface, config, demos, seed)

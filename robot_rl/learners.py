@@ -18,6 +18,7 @@ from robot_rl.collectors import BaseCollector, RandomPolicy
 from robot_rl.config import TrainConfig
 from robot_rl.dagger import Dagger
 from robot_rl.description import Description
+from robot_rl.feeling import require_wrench
 from robot_rl.learner import Learner
 from robot_rl.off_policy import OffPolicyLearner
 from robot_rl.perceptrons import PerceptronPolicy
@@ -37,6 +38,7 @@ class CloningLearner(Learner):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        require_wrench(self.config.cloning.feel, self.actor.foreign)
         cloned = make_cloned_policy(self.config.cloning, *self.actor.interface.sizes, seed=self.seed)
         self.dagger = Dagger(cloned, self.demos, self.config.dagger_every, self.seed)
         if not self._resume():
@@ -79,6 +81,7 @@ class RLLearner(Learner):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        require_wrench(self.config.cloning.feel, self.actor.foreign)
         _, action_dim, gripper_index = self.actor.interface.sizes
         replay, layout = self.out / "replay", self.actor.layout
         steps = self.config.env_steps + sum(len(episode.steps) for episode in self.demos)

@@ -20,6 +20,8 @@ GRIPPER_SCALE_M = 0.08
 COMMANDED_GRIPPER = "commanded_gripper"
 """The observation's entry that says what the gripper was last told: -1 close, +1 open."""
 AXES = ("x", "y", "z", "rx", "ry", "rz")
+GROUPS = ("pose", "fine_pose", "twist", "wrench", "lead")
+"""What the state begins with, each with an entry an axis."""
 PLACE = ("_x", "_y", "_z", "_yaw")
 """Endings of the features that tell where a tracked thing is from the hand."""
 
@@ -39,7 +41,7 @@ class StateVector:
         self.spec, self.previous_action = spec, previous_action
         self._decay = np.array([[np.exp(-1.0 / (spec.control_hz * tau))] for tau in memory_s])
         self._memory: np.ndarray | None = None
-        names = [f"{group}_{axis}" for group in ("pose", "fine_pose", "twist", "wrench", "lead") for axis in AXES]
+        names = [f"{group}_{axis}" for group in GROUPS for axis in AXES]
         names += [f"previous_action_{axis}" for axis in AXES] if previous_action else []
         names += [COMMANDED_GRIPPER, "gripper_width"] if spec.gripper else []
         for tau in memory_s:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from robot_rl.cloned_policy import ClonedPolicy
 from robot_rl.cloning_config import CloningConfig
+from robot_rl.feeling import Feeling
 from robot_rl.networks import CriticEnsemble, mlp
 from robot_rl.shown import Shown
 from robot_rl.types import Observation
@@ -18,16 +19,26 @@ from robot_rl.types import Observation
 class PerceptronPolicy(ClonedPolicy):
     """Observation → action: the arm by regression, the gripper by a classification of close, hold, open."""
 
+    def __init__(self, config: CloningConfig, state_dim: int, action_dim: int, gripper_index: int | None = None):
+        super().__init__(config, state_dim, action_dim, gripper_index)
+        self.feeling = Feeling(config.feel)
+
+    def reset(self) -> None:
+        self.feeling.reset()
+
+    def flush(self) -> None:
+        self.feeling.reset()
+
     @torch.no_grad()
     def act(self, observation: Observation, deterministic: bool = True) -> np.ndarray:
-        """One observation → float32 (action_dim,) in [-1, 1]; always the mean action."""
+        """One observation → float32 (action_dim,) in [-1, 1]; the mean action, and what feels around."""
         entries = self.as_batch(observation)
-        arm, grip = self(entries)
+        (arm, grip), state = self(entries), entries["state"]
+        arm = self.feeling.added_to(arm[0], state[0])
         if self.space is None:
-            return arm[0].numpy()
-        state = entries["state"]
+            return arm.numpy()
         allowed = grip.masked_fill(self.space.forbidden(state), -torch.inf)
-        return torch.cat([arm, self.space.target(state, allowed.argmax(-1))[:, None]], dim=-1)[0].numpy()
+        return torch.cat([arm, self.space.target(state, allowed.argmax(-1))]).numpy()
 
     def validation_loss(self, shown: Shown) -> Tensor:
         """The training loss of what acts, which draws nothing."""
