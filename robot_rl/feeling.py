@@ -25,7 +25,9 @@ class Feeling:
     """
 
     def __init__(self, share: float):
-        """``share`` of a full step is the circle's speed once it has grown; 0: none."""
+        """``share`` of a full step is the circle's speed once grown, 0 none. Raises ValueError outside 0 to 1."""
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(f"--cloning.feel is {share}: give a share of a full step, 0 to 1")
         self.share = share
         self.reset()
 

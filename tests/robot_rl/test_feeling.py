@@ -68,6 +68,9 @@ def test_a_clone_feels_around_and_begins_anew_with_an_episode_and_after_a_person
 def test_what_cannot_feel_around_says_so(tmp_path):
     with pytest.raises(ValueError, match=r"cloning.feel is 0.1, but chunks of 'act' do not feel around"):
         make_cloned_policy(CloningConfig(arch="act", feel=0.1), 30, 7, 29)
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="give a share of a full step, 0 to 1"):
+            make_cloned_policy(CloningConfig(feel=share), 30, 7, 29)
     config = CloningConfig(feel=0.1)
     with pytest.raises(ValueError, match="another project's environment tells no wrench"):
         clone_base(tmp_path / "base", EnvSpec("Pendulum-v1"), config, [], 0)
