@@ -97,8 +97,8 @@ class CloningConfig:
     validation_fraction: float = 0.1
     """Share of episodes held out to choose the best weights."""
     feel: float = 0.0
-    """Share of a full step with which ``mlp`` and ``ensemble`` feel around in a circle while the hand presses with more
-    than 1 N; 0 for not at all."""
+    """Share of a full step with which ``mlp`` and ``ensemble`` feel around in a circle while the hand presses down with
+    more than 1 N; 0 for not at all. A force sensor with an offset of that size has it circle in the air."""
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
     """The ensemble's sizes."""
     chunk: ChunkConfig = field(default_factory=ChunkConfig)

@@ -111,7 +111,7 @@ def clone_base(folder: Path, spec: EnvSpec, config: CloningConfig, demos: list[E
     """The behaviour-cloned base of ``demos`` for the environment of ``spec``: see :func:`clone_for`. Raises ValueError
     where it has not what ``config`` needs."""
     env = spec.make()
-    require_wrench(config.feel, isinstance(env, ForeignEnv))
+    require_wrench(config.feel, spec, isinstance(env, ForeignEnv))
     interface = Interface.of(env)
     env.close()
     return clone_for(folder, interface, config, demos, seed)

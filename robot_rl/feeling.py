@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from math import cos, pi, sin
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from robot_rl.observation import AXES, FORCE_SCALE_N, GROUPS
 
+if TYPE_CHECKING:
+    from robot_rl.rollout import EnvSpec
+
 PRESSED = GROUPS.index("wrench") * len(AXES) + AXES.index("z")
-"""Where an observation's state has the force along the vertical (or along the tool, in its own frame)."""
+"""Where an observation's state has the force along the vertical, upwards."""
 PRESSES_N = 1.0
-"""Force from which on the hand presses."""
+"""Force upwards from which on the hand presses: what it carries pulls the other way."""
 TURN_STEPS, GROWTH_STEPS = 21, 30
 """One turn of the circle, and how long it grows: 2.1 and 3 s at 10 Hz."""
 
@@ -37,7 +41,7 @@ class Feeling:
 
     def added_to(self, arm: Tensor, state: Tensor) -> Tensor:
         """Arm action (arm_dim,) at ``state`` → the same with what feels around, in [-1, 1]."""
-        if self.share == 0.0 or abs(float(state[PRESSED])) <= PRESSES_N / FORCE_SCALE_N:
+        if self.share == 0.0 or float(state[PRESSED]) <= PRESSES_N / FORCE_SCALE_N:
             return arm
         self._steps += 1
         angle = 2.0 * pi * self._steps / TURN_STEPS
@@ -47,7 +51,14 @@ class Feeling:
         return (arm + circle).clamp(-1.0, 1.0)
 
 
-def require_wrench(share: float, foreign: bool) -> None:
-    """Raises ValueError where there is something to feel with, and nothing to be felt."""
-    if share and foreign:
+def require_wrench(share: float, spec: EnvSpec, foreign: bool) -> None:
+    """Raises ValueError where something is to be felt that an environment of ``spec`` does not tell."""
+    if not share:
+        return
+    if foreign:
         raise ValueError(f"--cloning.feel is {share}, but another project's environment tells no wrench: give 0")
+    if spec.kwargs.get("frame") == "end_effector":
+        raise ValueError(
+            f"--cloning.feel is {share}, but frame 'end_effector' does not tell what presses upwards: "
+            "give 0, or frame 'task' or 'base'"
+        )

@@ -38,7 +38,7 @@ class CloningLearner(Learner):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        require_wrench(self.config.cloning.feel, self.actor.foreign)
+        require_wrench(self.config.cloning.feel, self.actor.spec, self.actor.foreign)
         cloned = make_cloned_policy(self.config.cloning, *self.actor.interface.sizes, seed=self.seed)
         self.dagger = Dagger(cloned, self.demos, self.config.dagger_every, self.seed)
         if not self._resume():
@@ -81,7 +81,7 @@ class RLLearner(Learner):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        require_wrench(self.config.cloning.feel, self.actor.foreign)
+        require_wrench(self.config.cloning.feel, self.actor.spec, self.actor.foreign)
         _, action_dim, gripper_index = self.actor.interface.sizes
         replay, layout = self.out / "replay", self.actor.layout
         steps = self.config.env_steps + sum(len(episode.steps) for episode in self.demos)

@@ -36,7 +36,7 @@ def test_a_circle_while_the_hand_presses_and_only_then():
     assert turn.norm(dim=1).numpy() == pytest.approx(0.2)
     assert turn.sum(0).numpy() == pytest.approx(0.0, abs=1e-5), "and closes"
     assert feeling.added_to(STILL, FREE) is STILL
-    assert feeling.added_to(STILL, -TOUCHED).norm() == pytest.approx(0.2), "along the tool the sign is the other"
+    assert feeling.added_to(STILL, -9.0 * TOUCHED) is STILL, "what it carries pulls down"
     assert feeling.added_to(torch.ones(6), TOUCHED).max() == 1.0
     feeling.reset()
     assert feeling.added_to(STILL, TOUCHED).norm() < 0.01
@@ -75,5 +75,8 @@ def test_what_cannot_feel_around_says_so(tmp_path):
     with pytest.raises(ValueError, match="another project's environment tells no wrench"):
         clone_base(tmp_path / "base", EnvSpec("Pendulum-v1"), config, [], 0)
     assert not (tmp_path / "base").exists()
-    require_wrench(0.0, foreign=True)
-    require_wrench(0.1, foreign=False)
+    with pytest.raises(ValueError, match="'end_effector' does not tell what presses upwards"):
+        clone_base(tmp_path / "base", EnvSpec("sim:Reach-v0", {"frame": "end_effector"}), config, [], 0)
+    assert not (tmp_path / "base").exists()
+    require_wrench(0.0, EnvSpec("Pendulum-v1"), foreign=True)
+    require_wrench(0.1, EnvSpec("sim:Reach-v0", {"frame": "base"}), foreign=False)
