@@ -103,7 +103,9 @@ def test_a_run_from_the_first_hello_to_the_last_weights(tmp_path: Path, endpoint
     store = EpisodeStore(tmp_path / "actor" / "episodes")
     rows = store.list()
     store.close()
-    assert sum(row.steps for row in rows) + sum(not row.complete for row in rows) == done["steps"]
+    # The last step of what is given up has no observation after it; where it is the first too, no file is left.
+    assert sum(row.steps for row in rows) + done["aborted"] == done["steps"]
+    assert sum(not row.complete for row in rows) <= done["aborted"] <= 1
     assert (tmp_path / "learner" / "policy" / "policy.json").exists()
 
 
