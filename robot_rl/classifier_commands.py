@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from robot_rl.classifier_config import ClassifierConfig
 from robot_rl.command import Command, say
-from robot_rl.config import ClassifierConfig
 
 LOW_RECALL = 0.5
 """Of held-out successes: below it the classifier is warned of."""

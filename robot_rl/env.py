@@ -62,7 +62,7 @@ class RobotEnv(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.action_space: gymnasium.spaces.Box = gymnasium.spaces.Box(-1.0, 1.0, (spec.action_dim,), np.float32)
         self._features = spec.feature_names if options.tracked else ()
         seen = replace(spec, feature_names=self._features)
-        self._state = StateVector(seen, options.memory_s, options.previous_action, options.fine_tracked)
+        self._state = StateVector(seen, options)
         self.state_names = self._state.names
         spaces: dict[str, gymnasium.Space[Any]] = {
             "state": gymnasium.spaces.Box(-np.inf, np.inf, (len(self.state_names),), np.float32)

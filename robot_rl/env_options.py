@@ -23,6 +23,9 @@ class EnvOptions:
     askew must bring it to the task, and not itself. In frame ``task`` alone."""
     memory_s: tuple[float, ...] = (0.5, 2.0)
     """Time constants of slow averages of pose and wrench in the observation; () for none."""
+    touched_s: float = 0.0
+    """Time constant of a slow average of where the hand presses, in the observation too: what tells a search where it
+    has been. 0 for none."""
     previous_action: bool = False
     """Observe the previous executed action. Off: a clone learns to repeat it instead of looking (arXiv 1905.11979), and
     the lead of the target over the arm tells what is still under way."""
@@ -46,3 +49,5 @@ class EnvOptions:
                 f"fine_tracked tells where tracked things are in the task frame: it needs frame 'task' and tracked, "
                 f"and got frame '{self.frame}' and tracked={self.tracked}"
             )
+        if self.touched_s < 0.0:
+            raise ValueError(f"touched_s is {self.touched_s}: give a time constant in seconds, or 0 for none")

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from robot_rl.observation import AXES, FORCE_SCALE_N, GROUPS
+from robot_rl.observation import AXES, FORCE_SCALE_N, GROUPS, PRESSES_N
 
 if TYPE_CHECKING:
     from robot_rl.rollout import EnvSpec
 
 PRESSED = GROUPS.index("wrench") * len(AXES) + AXES.index("z")
 """Where an observation's state has the force along the vertical, upwards."""
-PRESSES_N = 1.0
-"""Force upwards from which on the hand presses: what it carries pulls the other way."""
 TURN_STEPS, GROWTH_STEPS = 21, 30
 """One turn of the circle, and how long it grows: 2.1 and 3 s at 10 Hz."""
 

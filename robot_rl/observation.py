@@ -8,6 +8,7 @@ import numpy as np
 
 from hardware.geometry import pose_delta, quat_inverse, quat_multiply, quat_rotate, rotvec_from_quat
 from hardware.interfaces import Pose, Quaternion, RobotObservation, Vector6
+from robot_rl.env_options import EnvOptions
 from robot_rl.task import TaskSpec
 
 IDENTITY: Quaternion = (0.0, 0.0, 0.0, 1.0)
@@ -16,6 +17,8 @@ FINE_M, FINE_RAD = 0.005, 0.05
 """Poses appear twice: over the whole workspace, and squashed to ± 1 about the task frame, where millimetres decide."""
 LEAD_SCALE_M, LEAD_SCALE_RAD = 0.01, 0.05
 FORCE_SCALE_N, TORQUE_SCALE_NM, WRENCH_LIMIT = 10.0, 1.0, 5.0
+PRESSES_N = 1.0
+"""Force upwards from which on the hand presses: what it carries pulls the other way."""
 GRIPPER_SCALE_M = 0.08
 COMMANDED_GRIPPER = "commanded_gripper"
 """The observation's entry that says what the gripper was last told: -1 close, +1 open."""
@@ -26,27 +29,56 @@ PLACE = ("_x", "_y", "_z", "_yaw")
 """Endings of the features that tell where a tracked thing is from the hand."""
 
 
+class Touched:
+    """Memory of a search: where the hand has been pressing lately, and for how long.
+
+    A slow average of the pose that goes on only while it presses, so that lifting off forgets nothing; what is touched
+    ``ELSEWHERE_M`` away begins anew.
+    """
+
+    ELSEWHERE_M, LONG_S = 0.02, 3.0
+    names = (*(f"from_touched_{axis}" for axis in AXES), "touched")
+
+    def __init__(self, tau_s: float, control_hz: float):
+        self._period_s = 1.0 / control_hz
+        self._decay = np.exp(-self._period_s / tau_s)
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing was touched yet."""
+        self._place: np.ndarray | None = None
+        self._pressed_s = 0.0
+
+    def __call__(self, fine: np.ndarray, presses: bool) -> np.ndarray:
+        """Pose in fine units (6,) → in ± 1 (7,): how far from where it pressed, zeros where it did not; how long."""
+        if self._place is not None and np.abs(fine - self._place)[:3].max() * FINE_M > self.ELSEWHERE_M:
+            self.reset()
+        if presses:
+            before = fine if self._place is None else self._place
+            self._place = self._decay * before + (1.0 - self._decay) * fine
+            self._pressed_s += self._period_s
+        away = np.zeros(6) if self._place is None else np.tanh(fine - self._place)
+        return np.append(away, 1.0 - np.exp(-self._pressed_s / self.LONG_S))
+
+
 class StateVector:
     """Builds the observation's ``"state"``: pose at two scales, twist, wrench, lead of the target, gripper, and slow
     averages of pose and wrench (what a single observation does not tell, such as a hole that is not where it was
-    estimated, shows in how the contact felt a moment ago)."""
+    estimated, shows in how the contact felt a moment ago, and in where it was felt for)."""
 
-    def __init__(
-        self,
-        spec: TaskSpec,
-        memory_s: Sequence[float] = (),
-        previous_action: bool = False,
-        fine_tracked: bool = False,
-    ):
-        self.spec, self.previous_action = spec, previous_action
+    def __init__(self, spec: TaskSpec, options: EnvOptions = EnvOptions()):
+        """``options`` say which of them; ``spec`` names the task's features that are observed."""
+        self.spec, self.previous_action, memory_s = spec, options.previous_action, options.memory_s
         self._decay = np.array([[np.exp(-1.0 / (spec.control_hz * tau))] for tau in memory_s])
         self._memory: np.ndarray | None = None
+        self._touched = Touched(options.touched_s, spec.control_hz) if options.touched_s else None
         names = [f"{group}_{axis}" for group in GROUPS for axis in AXES]
-        names += [f"previous_action_{axis}" for axis in AXES] if previous_action else []
+        names += [f"previous_action_{axis}" for axis in AXES] if options.previous_action else []
         names += [COMMANDED_GRIPPER, "gripper_width"] if spec.gripper else []
         for tau in memory_s:
             names += [f"{group}_change_{tau:g}s_{axis}" for group in ("pose", "wrench") for axis in AXES]
-        things = _tracked(spec.feature_names) if fine_tracked else {}
+        names += Touched.names if options.touched_s else []
+        things = _tracked(spec.feature_names) if options.fine_tracked else {}
         self._tracked = list(things.values())
         fine = [f"fine_{thing}{entry}" for thing in things for entry in PLACE]
         self.names: tuple[str, ...] = (*names, *spec.feature_names, *fine)
@@ -54,6 +86,8 @@ class StateVector:
     def reset(self) -> None:
         """Forget the last episode."""
         self._memory = None
+        if self._touched is not None:
+            self._touched.reset()
 
     def __call__(
         self,
@@ -89,6 +123,8 @@ class StateVector:
             parts.append(np.array([executed_action[6], arm.gripper_width_m / GRIPPER_SCALE_M]))
         if len(self._decay):
             parts.append(np.tanh(self._change(np.concatenate([fine, wrench]))).ravel())
+        if self._touched is not None:
+            parts.append(self._touched(fine, arm.wrench[2] > PRESSES_N))
         parts.append(features)
         for entries in self._tracked:
             *offset, turn = features[entries]

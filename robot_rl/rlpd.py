@@ -23,6 +23,7 @@ from robot_rl.base_policy import BasePolicy, SteerableBase
 from robot_rl.batch import Batch, Stored
 from robot_rl.compute import Compute, Graphs
 from robot_rl.config import ComputeConfig, LearnerConfig
+from robot_rl.exploration import Exploration
 from robot_rl.gripper import GripperCritic, GripperSpace
 from robot_rl.image_encoder import LEARNED
 from robot_rl.networks import CriticEnsemble, effective_rank, full_precision, soft_update
@@ -70,6 +71,7 @@ class RLPD(nn.Module):
         self.__dict__["base"] = base if config.actor != "gaussian" else None  # set so, it is no submodule
         self.__dict__["_steered"] = self.compute.copy(base) if config.actor == "latent_noise" else None
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        self._exploration = Exploration(config.noise_memory)
         self.register_buffer("state_mean", torch.zeros(state_dim))
         self.register_buffer("state_std", torch.ones(state_dim))
         with torch.random.fork_rng(devices=[]):
@@ -137,8 +139,16 @@ class RLPD(nn.Module):
         kept = self.vision.kept(observation)
         context = self._context(self._seen(kept), self.compute.tensor(base_action[None]))
         actor = self.average_actor if deterministic else self.actor
-        noise = None if deterministic else actor.draw(1, self.generator)
+        noise = None if deterministic else self._exploration(actor.draw(1, self.generator))
         return self._whole(context, actor.act(context, noise))[0].cpu().numpy()
+
+    def reset(self) -> None:
+        """An episode begins: noise does not reach over from the last."""
+        self._exploration.reset()
+
+    def flush(self) -> None:
+        """A person took over."""
+        self._exploration.reset()
 
     @torch.no_grad()
     def value(self, observation: Mapping[str, np.ndarray], action: np.ndarray) -> float:

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from hardware.recording import to_json
 from robot_rl.base_policy import weights_version
 from robot_rl.calibration import Reliability, best_temperature, calibration_error, reliability, threshold_for
-from robot_rl.config import ClassifierConfig, from_dict
+from robot_rl.classifier_config import ClassifierConfig
+from robot_rl.config import from_dict
 from robot_rl.fitting import fit
 from robot_rl.networks import mlp
 from robot_rl.types import Episode, Observation, Step

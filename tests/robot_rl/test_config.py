@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from robot_rl.classifier_config import ClassifierConfig
 from robot_rl.cloning_config import ActConfig, ChunkConfig, CloningConfig, FlowConfig
 from robot_rl.config import (
-    ClassifierConfig,
     LatentNoiseConfig,
     LearnerConfig,
     ResidualConfig,

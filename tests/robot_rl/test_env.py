@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from hardware.geometry import pose_add, pose_delta, quat_inverse, quat_multiply,
 from hardware.interfaces import Gripper, GuardMode, NoTeleop, ResetPlan, Source, TeleopSample
 from hardware.local_robot import LocalRobot
 from robot_rl.env import EnvOptions, RobotEnv
-from robot_rl.observation import PLACE
+from robot_rl.observation import FINE_M, PLACE, PRESSES_N, Touched
 from robot_rl.task import TaskSpec
 from tests.hardware.rig import fake_cell
 
@@ -122,6 +123,40 @@ def test_a_tracked_thing_is_seen_in_the_task_frame_too_where_millimetres_count()
     for other in ({"frame": "base"}, {"tracked": False}):
         with pytest.raises(ValueError, match="needs frame 'task' and tracked"):
             make_env(Tracking(), fine_tracked=True, **other)
+
+
+def test_a_search_is_told_where_it_has_pressed():
+    """Pressing, lifting off, pressing again, and somewhere else."""
+    touched, here = Touched(tau_s=2.0, control_hz=10.0), np.array([1.0, 2.0, 0.0, 0.0, 0.0, 0.5])
+    assert not touched(here, False).any(), "nothing was touched yet"
+    assert not touched(here, True)[:6].any(), "the first touch is where the hand is"
+    aside = np.add(here, [0.4, 0.0, 0.0, 0.0, 0.0, 0.0])
+    pressed = [touched(aside, True) for _ in range(30)]
+    away = [seen[0] for seen in pressed]
+    assert away[0] == pytest.approx(np.tanh(0.4 * np.exp(-0.05)), abs=1e-6)
+    assert all(a > b > 0.0 for a, b in itertools.pairwise(away)), "the average comes after"
+    assert all(b[6] > a[6] for a, b in itertools.pairwise(pressed)), "so long it has been searching"
+    lifted = touched(np.add(aside, [0.0, 0.0, -1.0, 0.0, 0.0, 0.0]), False)
+    assert lifted[0] == pytest.approx(away[-1]) and lifted[2] == pytest.approx(np.tanh(-1.0)), "lifting forgets nothing"
+    assert lifted[6] == pytest.approx(pressed[-1][6])
+    far = np.add(aside, [0.0, 1.01 * Touched.ELSEWHERE_M / FINE_M + 0.1, 0.0, 0.0, 0.0, 0.0])
+    assert not touched(far, False).any(), "elsewhere is another search"
+
+
+def test_where_it_pressed_is_seen_only_if_asked_for_and_not_from_the_last_episode():
+    env, task = make_env(touched_s=2.0, frame="base"), AboveTable()
+    at = [env.state_names.index(name) for name in Touched.names]
+    assert not set(Touched.names) & set(make_env(task).state_names)
+    first, _ = env.reset(seed=0)
+    env.robot.arm.wrench = (0.0, 0.0, 2.0 * PRESSES_N, 0.0, 0.0, 0.0)
+    for _ in range(5):
+        seen, *_ = env.step(act(env, 0.5))
+    assert not first["state"][at].any() and (seen["state"][[at[0], at[6]]] > 0.05).all()
+    env.robot.arm.wrench = (0.0, 0.0, 0.5 * PRESSES_N, 0.0, 0.0, 0.0)
+    again, _ = env.reset(seed=1)
+    assert not again["state"][at].any()
+    with pytest.raises(ValueError, match=r"touched_s is -1.*give a time constant"):
+        make_env(touched_s=-1.0)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.02])

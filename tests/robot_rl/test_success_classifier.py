@@ -10,7 +10,8 @@ import torch
 
 from hardware.interfaces import Source
 from robot_rl.calibration import best_temperature, calibration_error, reliability, threshold_for
-from robot_rl.config import ClassifierConfig, VisionConfig
+from robot_rl.classifier_config import ClassifierConfig
+from robot_rl.config import VisionConfig
 from robot_rl.judged import FalsePositiveAlarm, relabelled
 from robot_rl.success_classifier import (
     Quality,
