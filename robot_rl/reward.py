@@ -29,6 +29,8 @@ class RewardWeights:
     """The success classifier's: 1 where it sees success."""
     takeover_penalty: float = 0.0
     """λ: subtracted on the policy's step just before the person takes over (RLIF, arXiv 2311.12996, eq. 3)."""
+    failure_penalty: float = 0.0
+    """Subtracted where an episode terminates without success: where the guard had to stop what the motion did."""
     progress: float = 0.0
     """Of the gain in the task's potential, γΦ' − Φ, which changes no optimal policy (Ng et al. 1999)."""
 
@@ -47,6 +49,9 @@ class RewardWeights:
             # The label needs one step of look-ahead; it exists once the successor is stored.
             taken = buffer.flags["intervention_start"][next_slots] & (buffer.source[slots] != Source.HUMAN)
             reward = reward - self.takeover_penalty * taken
+        if self.failure_penalty:
+            failed = buffer.flags["terminated"][slots] & ~buffer.flags["success"][slots]
+            reward = reward - self.failure_penalty * failed
         if self.progress:
             # The potential is 0 where the value is, or shaping would pay for ending in one state rather than another.
             after = np.where(ends, 0.0, buffer.inputs["next_potential"][slots])

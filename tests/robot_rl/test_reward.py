@@ -63,6 +63,14 @@ def test_the_shaping_of_a_whole_episode_depends_on_its_start_alone():
     assert sum(0.9**i * r for i, r in enumerate(shaped)) == pytest.approx(-POTENTIALS[0])
 
 
+def test_a_failure_costs_where_the_episode_ends_and_nothing_else_does():
+    assert rewards(recorded(terminated=True, success=False), failure_penalty=0.5) == [0, 0, -0.5]
+    assert rewards(recorded(terminated=True), failure_penalty=0.5, environment=1.0) == [0, 0, 1], "a success"
+    assert rewards(recorded(terminated=False, success=False), failure_penalty=0.5) == [0, 0, 0], "time ran out"
+    with pytest.raises(ValueError, match="nothing to learn"):
+        RewardWeights(environment=0.0, failure_penalty=0.5)
+
+
 def test_gamma_acts_at_sampling():
     buffer = recorded(terminated=True)
     assert rewards(buffer, gamma=0.5, progress=1.0)[0] == pytest.approx(0.5 * 0.4 - 0.1)
