@@ -64,9 +64,10 @@ def test_the_shaping_of_a_whole_episode_depends_on_its_start_alone():
 
 
 def test_a_failure_costs_where_the_episode_ends_and_nothing_else_does():
-    assert rewards(recorded(terminated=True, success=False), failure_penalty=0.5) == [0, 0, -0.5]
-    assert rewards(recorded(terminated=True), failure_penalty=0.5, environment=1.0) == [0, 0, 1], "a success"
-    assert rewards(recorded(terminated=False, success=False), failure_penalty=0.5) == [0, 0, 0], "time ran out"
+    costly = {"failure_penalty": 0.25, "environment": 1.0}
+    assert rewards(recorded(terminated=True, success=False), **costly) == [0, 0, 1 - 0.25]
+    assert rewards(recorded(terminated=True), **costly) == [0, 0, 1], "a success"
+    assert rewards(recorded(terminated=False, success=False), **costly) == [0, 0, 1], "time ran out"
     with pytest.raises(ValueError, match="nothing to learn"):
         RewardWeights(environment=0.0, failure_penalty=0.5)
 
