@@ -11,9 +11,10 @@ from robot_rl.config import TrainConfig
 
 NETWORKS = ("--learner.width", "64", "--learner.batch-size", "128")
 DAGGER = ("--warmup", "dagger", "--warmup-steps", "5000")
-LEAVING = (*DAGGER, "--watched-steps", "5000", "--cloning.arch", "ensemble")
+NEAR = ("--learner.residual.scale", "0.3")
+LEAVING = (*DAGGER, *NEAR, "--watched-steps", "5000", "--cloning.arch", "ensemble")
 FEELING = ("--learner.own-successes", "--learner.residual.noise", "0.05", "--cloning.feel", "0.15")
-CAUTIOUS = ("--learner.residual.penalty", "0.05", "--learner.cut-at-takeover")
+CAUTIOUS = (*NEAR, "--learner.residual.penalty", "0.05", "--learner.cut-at-takeover")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,6 @@ METHODS = {
 }
 """By name: the presets, and additions to them. ``hil_serl_cut`` bootstraps with 0 where the person takes over;
 ``hil_serl_imitating`` also imitates what the person did then; ``res_hil_dagger`` has the person correct the base first,
-and lets the residual leave it only for more; in ``res_hil_leaving`` they correct an ensemble, and leave when it is
+and lets the residual leave it only for more, and only half as far as `res_hil` may, as do the rest; in ``res_hil_leaving`` they correct an ensemble, and leave when it is
 frozen; in ``res_hil_own`` the policy's own successes are examples then; in ``res_hil_feeling`` the base also
 feels around where it presses, and noise is halved; ``rlpd_utd20`` updates as often as the paper."""
