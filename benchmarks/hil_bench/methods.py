@@ -55,7 +55,8 @@ METHODS = {
     "rlpd_utd20": Method("rlpd", ("--learner.utd-ratio", "20", "--learner.critics", "10")),
 }
 """By name: the presets, and additions to them. ``hil_serl_cut`` bootstraps with 0 where the person takes over;
-``hil_serl_imitating`` also imitates what the person did then; ``res_hil_dagger`` has the person correct the base first,
-and lets the residual leave it only for more, and only half as far as `res_hil` may, as do the rest; in ``res_hil_leaving`` they correct an ensemble, and leave when it is
-frozen; in ``res_hil_own`` the policy's own successes are examples then; in ``res_hil_feeling`` the base also
-feels around where it presses, and noise is halved; ``rlpd_utd20`` updates as often as the paper."""
+``hil_serl_imitating`` also imitates what the person did then. In ``res_hil_dagger`` the person corrects the base first,
+and the residual leaves it only for more, and, here and in what follows, half as far; in ``res_hil_leaving`` they
+correct an ensemble, and leave when it is frozen; in ``res_hil_own`` the policy's own successes are examples then; in
+``res_hil_feeling`` the base also feels around where it presses, and noise is halved. ``rlpd_utd20`` updates as often as
+the paper."""
