@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.hil_bench.methods import METHODS
 from benchmarks.hil_bench.score import History
-from benchmarks.hil_bench.tasks import DEMOS, TASKS, Person, people_name, person_of
+from benchmarks.hil_bench.tasks import DEMOS, SEEN, Person, people_name, person_of
 from benchmarks.runs import robot_rl, share
 from robot_rl.config import TrainConfig
 from robot_rl.episodes import EpisodeStore, read_episode
@@ -53,7 +53,7 @@ def run_method(run: Run) -> dict[str, Any]:
     task, seed, out, person, chosen = run.task, run.seed, run.out, run.person, METHODS[run.method]
     share(out.parent, f"{task}-*-{seed}", out, chosen.config.cloning)
     where = ("--task", task, "--seed", seed, "--out", out, "--no-video", "--test-episodes", run.tests)
-    who = ("--skill", person.level, "--env-kwargs", json.dumps({**TASKS[task].seen, "person_seed": person.seed}))
+    who = ("--skill", person.level, "--env-kwargs", json.dumps({**SEEN, "person_seed": person.seed}))
     config = chosen.config
     length = () if config.env_steps == 0 else ("--env-steps", run.env_steps)
     summary = robot_rl("demo", *where, *who, "--until-in-a-row", 0, *length, *chosen.arguments)

@@ -6,8 +6,7 @@ lab's person has to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,8 @@ from sim.skill import Skill
 if TYPE_CHECKING:
     from robot_rl.rollout import EnvSpec
 
-TRACKED = {"fine_tracked": True}
-"""What a tracker follows is seen in the task frame too."""
-SEARCHED = {**TRACKED, "touched_s": 2.0}
-"""And where the hand has pressed lately: hole and peg are off by more than a first touch finds."""
+SEEN = {"fine_tracked": True}
+"""Options of every environment of ours, whatever learns: what a tracker follows is seen in the task frame too."""
 DEMOS = 20
 """Of a run; as ``robot-rl demo`` has it."""
 TUNING_SEEDS = 100
@@ -44,8 +41,6 @@ class BenchTask:
     """Whether a part goes into a hole."""
     label_s: float = 1.0
     """What saying whether it succeeded costs a person."""
-    seen: Mapping[str, Any] = field(default_factory=dict)
-    """Options of the environment, whatever learns in it."""
     env: str = ""
     """Gymnasium id of a task that is not the twin's; it takes ``person``, ``takeover`` and ``person_seed``."""
 
@@ -53,7 +48,7 @@ class BenchTask:
         """How to make it; without a person nobody is there."""
         from robot_rl.rollout import EnvSpec  # torch, which `--help` does without
 
-        return EnvSpec(self.env, kwargs) if self.env else EnvSpec(task_id(self.name), {**self.seen, **kwargs})
+        return EnvSpec(self.env, kwargs) if self.env else EnvSpec(task_id(self.name), SEEN | kwargs)
 
 
 TASKS = {
@@ -61,8 +56,8 @@ TASKS = {
     for task in (
         BenchTask("peg_insertion", 10_000, person_reset_s=0.0, inserts=True),
         BenchTask("connector_insertion", 10_000, person_reset_s=0.0, inserts=True),
-        BenchTask("pick_and_insert", 20_000, person_reset_s=5.0, inserts=True, seen=SEARCHED),
-        BenchTask("pick_cube", 6_000, person_reset_s=3.0, seen=TRACKED),
+        BenchTask("pick_and_insert", 20_000, person_reset_s=5.0, inserts=True),
+        BenchTask("pick_cube", 6_000, person_reset_s=3.0),
         BenchTask("reach", 2_500, person_reset_s=0.0),
         BenchTask("fetch", 10_000, person_reset_s=3.0, env="benchmarks.hil_bench.fetch:HilFetchPickAndPlace-v0"),
         BenchTask("lift", 10_000, person_reset_s=3.0, env="benchmarks.hil_bench.robosuite_tasks:HilLift-v0"),
