@@ -49,5 +49,5 @@ class EnvOptions:
                 f"fine_tracked tells where tracked things are in the task frame: it needs frame 'task' and tracked, "
                 f"and got frame '{self.frame}' and tracked={self.tracked}"
             )
-        if self.touched_s < 0.0:
+        if not self.touched_s >= 0.0:  # NaN too
             raise ValueError(f"touched_s is {self.touched_s}: give a time constant in seconds, or 0 for none")

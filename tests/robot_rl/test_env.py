@@ -155,8 +155,9 @@ def test_where_it_pressed_is_seen_only_if_asked_for_and_not_from_the_last_episod
     env.robot.arm.wrench = (0.0, 0.0, 0.5 * PRESSES_N, 0.0, 0.0, 0.0)
     again, _ = env.reset(seed=1)
     assert not again["state"][at].any()
-    with pytest.raises(ValueError, match=r"touched_s is -1.*give a time constant"):
-        make_env(touched_s=-1.0)
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match=r"touched_s is .*: give a time constant"):
+            make_env(touched_s=wrong)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.02])
