@@ -19,7 +19,7 @@ PATCHES = 16
 class ResidualConfig:
     """The bounded residual over a base policy (ResFiT, arXiv 2509.19301)."""
 
-    scale: float = 0.6
+    scale: float = 0.3
     """Largest correction of an action by the residual, of 1."""
     noise: float = 0.1
     """Standard deviation of exploration and of target smoothing, in units of actions."""

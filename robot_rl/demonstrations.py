@@ -102,7 +102,7 @@ def require_entries(demos: list[Episode], shapes: Mapping[str, tuple[int, ...]],
                 has = "no such entry" if found is None else f"one of {found.shape}"
                 raise ValueError(
                     f"the demonstrations in '{folder}' do not fit: the observation's '{name}' here has shape {shape}, "
-                    f"theirs have {has}; record them with the same --cameras and --image-size"
+                    f"theirs have {has}; record them with the same --cameras, --image-size and --env-kwargs"
                 )
     return demos
 

@@ -59,7 +59,7 @@ LATENT_NOISE_PAPER = replace(
 
 FLOW = CloningConfig(arch="flow")
 """A base whose noise can be steered."""
-RESIDUAL = LearnerConfig(actor="residual")
+RESIDUAL = LearnerConfig(actor="residual", residual=ResidualConfig(scale=0.6))
 RES_HIL = replace(RESIDUAL, reward=RewardWeights(takeover_penalty=0.05), imitation_weight=0.1)
 RLIF = LearnerConfig(
     reward=RewardWeights(environment=0.0, takeover_penalty=1.0),

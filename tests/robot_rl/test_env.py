@@ -126,7 +126,7 @@ def test_a_tracked_thing_is_seen_in_the_task_frame_too_where_millimetres_count()
 
 
 def test_a_search_is_told_where_it_has_pressed():
-    """Pressing, lifting off, pressing again, and somewhere else."""
+    """Pressing, pressing beside it, lifting off, and somewhere else."""
     touched, here = Touched(tau_s=2.0, control_hz=10.0), np.array([1.0, 2.0, 0.0, 0.0, 0.0, 0.5])
     assert not touched(here, False).any(), "nothing was touched yet"
     assert not touched(here, True)[:6].any(), "the first touch is where the hand is"
